@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/questions.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/confidences.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/changes.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [],

@@ -1,0 +1,47 @@
+"""Errors that a user can mend, and how a step reports them."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+class UserError(Exception):
+    """A mistake in a config, a checkpoint or a file.
+
+    The message takes one to three lines and names the place (file, key or question), what was
+    found there and what is allowed.
+    """
+
+
+@contextlib.contextmanager
+def logged(log: str | Path) -> Iterator[None]:
+    """Write what a workflow script prints to its log; end with one clear line on a `UserError`.
+
+    Raises:
+        SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal.
+    """
+    with (
+        open(log, "w", encoding="utf-8", buffering=1) as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        try:
+            yield
+        except UserError as error:
+            print(f"error: {error}", file=stream)
+            print(f"error: {error}", file=sys.__stderr__)
+            raise SystemExit(1) from None
+
+
+def run_cli(main: Callable[[], None]) -> None:
+    """Run the `main` of a `python -m` module.
+
+    Raises:
+        SystemExit: with status 1 after a `UserError`, whose message goes to standard error.
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
