@@ -74,5 +74,6 @@ def config_slice(*keys):
     return canonical_json({key: STUDY[key] for key in keys})
 
 
-def measured_tasks_of_method(method):
-    return [task for task in TASKS if PROMPT_OF[method] in PROMPTS[task]]
+def dtype_of(model):
+    """The number format a model is run in: its own, or the study's."""
+    return STUDY["models"][model].get("dtype", STUDY["scoring"]["dtype"])

@@ -1,1 +1,30 @@
-# Rules of the step `confidences`.
+# Confidences: token log-probabilities of a model on a task, read as probabilities of the options.
+
+
+rule confidences:
+    input:
+        logits=lambda w: [
+            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.parquet" for prompt in PROMPTS[w.task]
+        ],
+        questions=lambda w: [
+            f"{RESULTS}/questions/{w.task}/{prompt}.parquet" for prompt in PROMPTS[w.task]
+        ],
+        model=f"{RESULTS}/models/{{model}}.json",
+        code=code("confidences", "logits"),
+    output:
+        f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
+    params:
+        prompts=lambda w: PROMPTS[w.task],
+        methods=lambda w: STUDY["methods"],
+        dtype=lambda w: dtype_of(w.model),
+    log:
+        f"{LOGS}/confidences/{{model}}/{{task}}.log",
+    benchmark:
+        f"{BENCHMARKS}/confidences/{{model}}/{{task}}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/confidences.py"

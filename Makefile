@@ -1,0 +1,45 @@
+# Two commands for a newcomer: `make demo` and `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores 4 --resources gpu=4
+
+.PHONY: help demo report test lint format clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# A stamp per set of requirements: made again only when the pins or the project file change.
+.venv/workflow.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow]'
+	touch $@
+
+.venv/test.stamp: .venv/workflow.stamp
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,test]'
+	touch $@
+
+demo: .venv/workflow.stamp  ## Run the demo study and make its report
+	$(SNAKEMAKE)
+	$(BIN)/snakemake --report results/demo/report.zip
+	@echo
+	@echo "tables:  results/demo/tables/"
+	@echo "figures: figures/demo/"
+	@echo "report:  results/demo/report.zip (unpack it and open report.html in a browser)"
+
+test: .venv/test.stamp  ## Run the test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/test.stamp  ## Check style, types and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+format: .venv/test.stamp  ## Format Python and Snakemake files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+clean:  ## Remove all results and figures of all studies
+	find results figures -mindepth 1 ! -name README.md -delete

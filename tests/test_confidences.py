@@ -1,0 +1,72 @@
+"""Confidences against scipy's softmax and a hand-worked question."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.special import logsumexp, softmax
+
+from alignment_calibration.confidences import read_method
+from alignment_calibration.contract import LOGITS
+
+
+def logit_table(questions: list[list[list[float]]]) -> pa.Table:
+    """Logit rows for log-probabilities given as question → option → token."""
+    rows = [
+        {
+            "question_id": f"q{question}",
+            "choice": choice,
+            "gold": 0,
+            "group": "g",
+            "token_ids": list(range(len(tokens))),
+            "token_logprobs": tokens,
+            "continuation_bytes": 4,
+            "context_tokens": 3,
+            "truncated": False,
+        }
+        for question, options in enumerate(questions)
+        for choice, tokens in enumerate(options)
+    ]
+    return pa.Table.from_pylist(rows, schema=LOGITS)
+
+
+def test_hand_worked_question():
+    # P(option) = 1/2 · 1/2 = 1/4 and 1/4: equal sums. Least likely tokens: 1/2 and 1/4.
+    logits = logit_table([[[math.log(0.5), math.log(0.5)], [math.log(0.25)]]])
+    summed = read_method(logits, "continuation_sum")["probabilities"][0].as_py()
+    least = read_method(logits, "continuation_min")["probabilities"][0].as_py()
+    assert summed == pytest.approx([0.5, 0.5], abs=1e-7)
+    assert least == pytest.approx([2 / 3, 1 / 3], abs=1e-7)
+
+
+def test_letter_mass_is_the_probability_of_the_listed_letters():
+    logits = logit_table([[[math.log(0.3)], [math.log(0.2)], [math.log(0.1)]]])
+    row = read_method(logits, "choice").to_pylist()[0]
+    assert row["letter_mass"] == pytest.approx(0.6, abs=1e-7)
+    assert row["probabilities"] == pytest.approx([1 / 2, 1 / 3, 1 / 6], abs=1e-7)
+    assert read_method(logits, "continuation_sum")["letter_mass"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize("method", ["continuation_sum", "continuation_min", "choice"])
+def test_agrees_with_scipy_on_questions_of_all_sizes(method):
+    rng = np.random.default_rng(0)
+    questions = [
+        [list(-50 * rng.random(rng.integers(1, 6))) for _ in range(rng.integers(2, 6))]
+        for _ in range(200)
+    ]
+    # Far below what float64 can exponentiate: a softmax that forgets its maximum gives NaN.
+    questions.append([[-2000.0], [-2001.0]])
+    table = read_method(logit_table(questions), method)
+    reduce = min if method == "continuation_min" else sum
+    for row, options in zip(table.to_pylist(), questions, strict=True):
+        scores = [reduce(np.float32(tokens).astype(float)) for tokens in options]
+        np.testing.assert_allclose(row["probabilities"], softmax(scores), rtol=1e-9, atol=1e-300)
+        if method == "choice":
+            assert row["letter_mass"] == pytest.approx(math.exp(logsumexp(scores)))
+
+
+def test_a_slice_of_a_table_is_read_like_the_whole():
+    logits = logit_table([[[-1.0], [-2.0]], [[-3.0, -1.0], [-0.5]], [[-1.5], [-1.0]]])
+    part = read_method(logits.slice(2, 2), "continuation_sum")["probabilities"].to_pylist()
+    assert part == read_method(logits, "continuation_sum")["probabilities"].to_pylist()[1:2]
