@@ -87,6 +87,8 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
 
 def _inconsistencies(config: Config) -> Iterator[str]:
     """What a schema cannot say: names that must be known, things that must be there."""
+    if config["study"] == "published":
+        yield "study: found 'published', the study of the published numbers; choose another slug"
     for name, pair in config["pairs"].items():
         for stage in ("base", "aligned"):
             if pair[stage] not in config["models"]:

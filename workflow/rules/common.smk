@@ -56,7 +56,13 @@ def one_of(names):
     return "|".join(map(re.escape, names))
 
 
+# The study of the published numbers (`snakemake published`): the rules from `changes` on are
+# written for any study, so that they run on it as well.
+PUBLISHED = "published"
+
+
 wildcard_constraints:
+    study=one_of([STUDY["study"], PUBLISHED]),
     model=one_of(MODELS),
     task=one_of(TASKS),
     pair=one_of(PAIRS),
