@@ -13,6 +13,7 @@ include: "workflow/rules/confidences.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/changes.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
 
 

@@ -1,0 +1,35 @@
+"""Builds tables of changes in the form of the contract, for tests."""
+
+import pandas as pd
+
+from alignment_calibration.contract import CHANGES
+from alignment_calibration.ranks import rank_pairs
+
+
+def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):
+    """Changes with the rates of `{(pair, task, method, metric): rate}`.
+
+    With `half_width`, every rate gets an interval of that half width around it.
+    """
+    rows = []
+    for (pair, task, method, metric), rate in rates.items():
+        row = dict.fromkeys(CHANGES.names)
+        row |= {"pair": pair, "task": task, "method": method, "metric": metric, "n": n}
+        if rate is None:
+            row |= {"base": 0.0, "aligned": 0.1, "change": 0.1}
+        else:
+            row |= {"base": base, "aligned": base * (1 + rate), "change": base * rate}
+            row["change_rate"] = rate
+            if half_width is not None:
+                row |= {"rate_ci_low": rate - half_width, "rate_ci_high": rate + half_width}
+                row["change_ci_low"] = base * row["rate_ci_low"]
+                row["change_ci_high"] = base * row["rate_ci_high"]
+            row["q_value"] = row["p_value"] = q_value
+        rows.append(row)
+    changes = pd.DataFrame(rows, columns=CHANGES.names)
+    keys = ["pair", "task", "method", "metric"]
+    numbers = [name for name in CHANGES.names if name not in keys]
+    changes[numbers] = changes[numbers].apply(pd.to_numeric)
+    changes["n"] = changes["n"].astype("Int64")
+    changes["rank"] = rank_pairs(changes)
+    return changes.sort_values(keys, ignore_index=True)
