@@ -1,0 +1,60 @@
+"""Plain scoring: every request a sequence of its own, in padded batches.
+
+Right for every causal language model; used where `tree` cannot be.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from alignment_calibration.scoring import Request, Work
+
+
+class PlainScorer:
+    """Scores requests one sequence per option, as many at once as the token budget allows."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device, token_budget: int) -> None:
+        self.model = model
+        self.device = device
+        self.token_budget = token_budget
+        self.work = Work()
+
+    def score(
+        self, requests: Sequence[Request], progress: Callable[[int], None]
+    ) -> list[npt.NDArray[np.float32]]:
+        """See `Scorer.score`."""
+        order = sorted(range(len(requests)), key=lambda index: -len(requests[index].input_ids))
+        results: dict[int, npt.NDArray[np.float32]] = {}
+        position = 0
+        while position < len(order):
+            longest = len(requests[order[position]].input_ids)
+            batch = order[position : position + max(1, self.token_budget // longest)]
+            with torch.inference_mode():
+                values = self._batch([requests[index] for index in batch])
+            results.update(zip(batch, values, strict=True))
+            position += len(batch)
+            progress(len(batch))
+        return [results[index] for index in range(len(requests))]
+
+    def _batch(self, requests: Sequence[Request]) -> list[npt.NDArray[np.float32]]:
+        lengths = [len(request.input_ids) for request in requests]
+        ids = torch.zeros(len(requests), max(lengths), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, request in enumerate(requests):
+            ids[row, : lengths[row]] = torch.tensor(request.input_ids)
+            mask[row, : lengths[row]] = 1
+        # Padding stands on the right, where causal attention cannot see it.
+        logits = self.model(
+            input_ids=ids.to(self.device), attention_mask=mask.to(self.device), use_cache=False
+        ).logits
+        self.work.tokens_computed += ids.numel()
+        results = []
+        for row, request in enumerate(requests):
+            start = len(request.context_ids) - 1
+            targets = torch.tensor(request.continuation_ids, device=logits.device)
+            rows = logits[row, start : lengths[row]].float()
+            values = rows.gather(1, targets[:, None])[:, 0] - rows.logsumexp(dim=1)
+            results.append(values.cpu().numpy())
+        return results
