@@ -8,8 +8,10 @@ def gpus_of(model):
 
 def cpu_threads():
     """Threads of a job that finds no GPU: its share of the cores."""
-    at_once = workflow.global_resources.get("gpu", 1)
-    return max(1, (workflow.cores or 1) // max(1, at_once))
+    cores = workflow.cores or 1
+    limits = workflow.global_resources
+    at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
+    return max(1, cores // max(1, at_once))
 
 
 rule score:
