@@ -92,3 +92,30 @@ CHANGES: Final = pa.schema(
         "rank": pa.int64(),  # of change_rate, largest first, ties share the smaller; null if none
     }
 )
+
+#: A row per pair, stage, task, method and metric: METRICS without replicates.
+ALL_METRICS: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "stage": pa.string(),  # base or aligned
+        "model": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+        "ci_low": pa.float64(),
+        "ci_high": pa.float64(),
+        "n": pa.int64(),
+    }
+)
+
+#: A row per task, method and metric of one pair.
+PERMUTATIONS: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "p_value": pa.float64(),  # two-sided; null where the metric is undefined
+    }
+)

@@ -1,0 +1,208 @@
+"""Metrics: numbers over the predictions of one model on one task under one method.
+
+To add a metric, write a formula over a tally (or a curve) and add a line to `METRICS`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from alignment_calibration.metrics import curves, formulas, tallies
+from alignment_calibration.metrics.curves import Curve
+from alignment_calibration.metrics.tallies import Settings, Tally
+from alignment_calibration.predictions import Booleans, Floats, Predictions, concatenate
+
+__all__ = ["METRICS", "Comparison", "Metric", "Sample", "Settings"]
+
+Interval = Literal["percentile", "basic"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and what is known of it.
+
+    Attributes:
+        worse: +1 if a rise is worse, −1 if a fall is worse, 0 if neither is.
+        tally: what the questions add up to; None for a curve.
+        formula: the metric as a function of the tally's sums.
+        curve: the metric as a function of confidence, correctness and weights; else None.
+        interval: kind of bootstrap interval, chosen by its coverage in simulation.
+        interval_covers: whether that interval was seen to cover at its nominal rate, be the model
+            calibrated or not (docs/statistics.md has the figures).
+        letters_only: whether it needs the probability mass on the listed letters.
+    """
+
+    worse: Literal[-1, 0, 1]
+    tally: Tally | None = None
+    formula: Callable[[Floats], Floats] | None = None
+    curve: Curve | None = None
+    interval: Interval = "percentile"
+    interval_covers: bool = True
+    letters_only: bool = False
+
+
+def _mean(field: int, worse: Literal[-1, 0, 1], letters_only: bool = False) -> Metric:
+    return Metric(worse, tallies.questions, formulas.mean_of(field), letters_only=letters_only)
+
+
+def _error(tally: Tally, formula: Callable[[Floats], Floats]) -> Metric:
+    return Metric(1, tally, formula, interval="basic", interval_covers=False)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": _mean(1, worse=-1),
+    "confidence": _mean(2, worse=0),
+    "overconfidence": Metric(0, tallies.questions, formulas.overconfidence),
+    "ece": _error(tallies.top_equal_width, formulas.top_label_error),
+    "ece_equal_mass": _error(tallies.top_equal_mass, formulas.top_label_error),
+    "ece_debiased": _error(tallies.top_equal_width, formulas.top_label_debiased),
+    "smooth_ece": _error(tallies.residual_waves, formulas.smooth_ece),
+    "mce": _error(tallies.top_equal_width, formulas.top_label_maximum),
+    "sce": _error(tallies.class_equal_width, formulas.class_wise_error),
+    "sce_ovr": _error(tallies.class_equal_width, formulas.one_vs_rest_error),
+    "ace": _error(tallies.class_equal_mass, formulas.class_wise_error),
+    "tace": _error(tallies.class_equal_mass_above, formulas.class_wise_error_above),
+    "brier": _mean(3, worse=1),
+    "brier_reliability": _error(tallies.class_equal_width, formulas.brier_reliability),
+    "brier_resolution": Metric(-1, tallies.class_equal_width, formulas.brier_resolution),
+    "brier_uncertainty": Metric(0, tallies.class_equal_width, formulas.brier_uncertainty),
+    "nll": _mean(4, worse=1),
+    "auroc": Metric(-1, curve=curves.auroc),
+    "aurc": Metric(1, curve=curves.aurc),
+    "letter_mass": _mean(5, worse=0, letters_only=True),
+}
+
+
+class Sample:
+    """Predictions prepared for metrics over any weighting of their questions.
+
+    Args:
+        predictions: of N questions.
+        metrics: by name; those that do not apply are left out.
+        settings: bins and thresholds.
+        reference: the predictions that fix equal-mass bins; `predictions` themselves by default.
+    """
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        metrics: dict[str, Metric],
+        settings: Settings,
+        reference: Predictions | None = None,
+    ) -> None:
+        self.predictions = predictions
+        self.metrics = {
+            name: metric
+            for name, metric in metrics.items()
+            if not metric.letters_only or predictions.letter_mass is not None
+        }
+        self.tallies = {
+            tally: tally(predictions, settings, reference or predictions)
+            for tally in dict.fromkeys(metric.tally for metric in self.metrics.values())
+            if tally is not None
+        }
+        self._float32 = {
+            tally: columns.astype(np.float32) for tally, columns in self.tallies.items()
+        }
+
+    def values(self) -> dict[str, float]:
+        """The metrics of the sample as it is, in double precision."""
+        sums = {tally: columns.sum(axis=0)[None] for tally, columns in self.tallies.items()}
+        weights = np.ones((1, len(self.predictions)))
+        confidence, correct = self.predictions.confidence, self.predictions.correct
+        return {
+            name: float(_value(metric, sums, confidence, correct, weights)[0])
+            for name, metric in self.metrics.items()
+        }
+
+    def resampled(self, weights: Floats) -> dict[str, Floats]:
+        """The metrics under weights of shape (R, N), each of shape (R,), in single precision."""
+        sums = {tally: _weighted(weights, columns) for tally, columns in self._float32.items()}
+        confidence, correct = self.predictions.confidence, self.predictions.correct
+        return {
+            name: _value(metric, sums, confidence, correct, weights)
+            for name, metric in self.metrics.items()
+        }
+
+
+class Comparison:
+    """Base and aligned predictions of the same questions, prepared for swaps between them.
+
+    Equal-mass bins are those of both models' probabilities together, so that a swap leaves them.
+    Curves, which see only the order of confidences, are swapped as ranks within each model, so that
+    two models that differ by a temperature count as equal (Venkatraman & Begg 1996).
+
+    Args:
+        base: predictions of N questions.
+        aligned: predictions of the same questions in the same order.
+        metrics: by name; those that do not apply are left out.
+        settings: bins and thresholds.
+    """
+
+    def __init__(
+        self,
+        base: Predictions,
+        aligned: Predictions,
+        metrics: dict[str, Metric],
+        settings: Settings,
+    ) -> None:
+        sample = Sample(concatenate(base, aligned), metrics, settings)
+        self.metrics = sample.metrics
+        self._correct = sample.predictions.correct
+        self._ranks = np.concatenate([rankdata(base.confidence), rankdata(aligned.confidence)])
+        count = len(base)
+        self._base_sums = {t: c[:count].sum(axis=0) for t, c in sample.tallies.items()}
+        self._total = {t: c.sum(axis=0) for t, c in sample.tallies.items()}
+        self._differences = {
+            t: (c[count:] - c[:count]).astype(np.float32) for t, c in sample.tallies.items()
+        }
+
+    def changes(self, swaps: Floats) -> dict[str, Floats]:
+        """Change (aligned − base) of each metric after swapping the two models' predictions.
+
+        Args:
+            swaps: shape (R, N); 1 where a question's predictions are swapped, else 0.
+
+        Returns:
+            Arrays of shape (R,).
+        """
+        base_sums = {
+            tally: self._base_sums[tally] + _weighted(swaps, columns)
+            for tally, columns in self._differences.items()
+        }
+        aligned_sums = {tally: self._total[tally] - sums for tally, sums in base_sums.items()}
+        base_weights = np.concatenate([1 - swaps, swaps], axis=1)
+        return {
+            name: _value(metric, aligned_sums, self._ranks, self._correct, 1 - base_weights)
+            - _value(metric, base_sums, self._ranks, self._correct, base_weights)
+            for name, metric in self.metrics.items()
+        }
+
+
+def select(names: Iterable[str]) -> dict[str, Metric]:
+    """The metrics of these names, in the registry's order."""
+    wanted = set(names)
+    return {name: metric for name, metric in METRICS.items() if name in wanted}
+
+
+def _weighted(weights: Floats, columns: Floats) -> Floats:
+    """Weighted sums over questions: (R, N) and (N, …) to (R, …), as one matrix product."""
+    product = weights @ columns.reshape(len(columns), -1)
+    return np.asarray(product.reshape(len(weights), *columns.shape[1:]))
+
+
+def _value(
+    metric: Metric,
+    sums: dict[Tally, Floats],
+    confidence: Floats,
+    correct: Booleans,
+    weights: Floats,
+) -> Floats:
+    if metric.curve is not None:
+        return metric.curve(confidence, correct, weights)
+    assert metric.tally is not None
+    assert metric.formula is not None
+    return metric.formula(sums[metric.tally])

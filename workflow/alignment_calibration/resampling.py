@@ -1,0 +1,95 @@
+"""Resampling: bootstrap and permutations over questions, and what is read from them."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from alignment_calibration.predictions import Floats
+
+Weights = npt.NDArray[np.float32]
+
+#: Numbers of a block of weights: small enough to stay near the processor's caches.
+BLOCK_SIZE = 4_000_000
+
+
+def bootstrap_weights(seed: int, task: str, questions: int, resamples: int) -> Iterator[Weights]:
+    """How often each question is drawn in each bootstrap resample (Efron 1979).
+
+    The draws follow from the arguments alone, so that resample r of every model on a task has the
+    same questions.
+
+    Yields:
+        Blocks of shape (r, questions), `resamples` rows in all.
+    """
+    random = _generator(seed, task, "bootstrap")
+    for rows in _blocks(resamples, questions):
+        drawn = random.integers(questions, size=(rows, questions))
+        flat = (drawn + questions * np.arange(rows)[:, None]).ravel()
+        counts = np.bincount(flat, minlength=rows * questions)
+        yield counts.reshape(rows, questions).astype(np.float32)
+
+
+def swaps(seed: int, task: str, questions: int, permutations: int) -> Iterator[Weights]:
+    """Which questions have the answers of a pair's models swapped: each with probability 1/2.
+
+    Yields:
+        Blocks of shape (r, questions) of 0 and 1, `permutations` rows in all.
+    """
+    random = _generator(seed, task, "permutations")
+    for rows in _blocks(permutations, questions):
+        yield random.integers(2, size=(rows, questions)).astype(np.float32)
+
+
+def permutation_p_value(observed: float, permuted: Floats) -> float:
+    """Two-sided p-value, (1 + #{|permuted| ≥ |observed|}) / (1 + R): valid at any R.
+
+    Phipson & Smyth (2010). Values equal but for rounding in single precision count as equal.
+    """
+    reached = np.abs(permuted) >= abs(observed) * (1 - 1e-5) - 1e-7
+    return float((1 + np.count_nonzero(reached)) / (1 + permuted.size))
+
+
+def interval(
+    value: float, replicates: Floats, kind: Literal["percentile", "basic"], level: float = 0.95
+) -> tuple[float, float]:
+    """A bootstrap confidence interval (Davison & Hinkley 1997, chapter 5).
+
+    `percentile`: quantiles of the replicates. `basic`: the same mirrored at the value, which
+    takes the bias of the estimator to the other side. NaN where a replicate is undefined.
+    """
+    tail = (1 - level) / 2
+    if replicates.size == 0 or not np.isfinite(replicates).all():
+        return np.nan, np.nan
+    low, high = np.quantile(replicates.astype(np.float64), [tail, 1 - tail])
+    if kind == "basic":
+        low, high = 2 * value - high, 2 * value - low
+    return float(low), float(high)
+
+
+def benjamini_hochberg(p_values: Floats) -> Floats:
+    """q-values: the false discovery rate at which each is significant (Benjamini & Hochberg 1995).
+
+    NaN stays NaN and is not counted.
+    """
+    q_values = np.full(p_values.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p_values))
+    order = known[np.argsort(p_values[known])]
+    scaled = p_values[order] * order.size / np.arange(1, order.size + 1)
+    q_values[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return q_values
+
+
+def _generator(seed: int, task: str, purpose: str) -> np.random.Generator:
+    """A random stream of its own for each task and purpose."""
+    digest = hashlib.sha256(f"{purpose} {task}".encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
+
+
+def _blocks(rows: int, columns: int) -> Iterator[int]:
+    """Sizes of blocks of rows that add up to `rows`."""
+    block = max(1, BLOCK_SIZE // columns)
+    for start in range(0, rows, block):
+        yield min(block, rows - start)

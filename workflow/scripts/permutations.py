@@ -1,0 +1,20 @@
+"""Bind the rule `permutations` to the package."""
+
+import json
+
+from alignment_calibration.contract import PERMUTATIONS
+from alignment_calibration.errors import logged
+from alignment_calibration.frames import write_frame
+from alignment_calibration.permutations import permutation_tests
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        params = json.loads(snakemake.params.slice)
+        tests = permutation_tests(
+            pair=snakemake.wildcards.pair,
+            base=dict(zip(params["tasks"], snakemake.input.base, strict=True)),
+            aligned=dict(zip(params["tasks"], snakemake.input.aligned, strict=True)),
+            metrics=params["metrics"],
+            statistics=params["statistics"],
+        )
+        write_frame(snakemake.output[0], tests, PERMUTATIONS)
