@@ -17,11 +17,14 @@ from alignment_calibration.frames import write_csv
 #: A change is set in bold if its q-value (false discovery rate) is below this.
 SIGNIFICANCE = 0.05
 
-#: Rows that fit on a page; a longer LaTeX table breaks over pages (`longtable`).
+#: Rows that fit on a page.
 PAGE_ROWS = 45
 
 #: Different rankings side by side in a rank table; further ones stand below.
-RANK_COLUMNS = 5
+RANK_COLUMNS = 4
+
+#: Type and gaps of a LaTeX table: three columns of rates with intervals fit the width of a page.
+LATEX_SIZE = r"\footnotesize\setlength{\tabcolsep}{4pt}"
 
 MISSING = "–"
 
@@ -36,7 +39,8 @@ class Bold(str):
 class Section:
     """One block of a table.
 
-    `align` has one LaTeX column type per column: `l`, `r`, `c`, or `p{width}` for running text.
+    `align` has one LaTeX column type per column: `l`, `r`, `c`, or `paragraph(width)` for
+    running text.
     """
 
     caption: str
@@ -142,7 +146,7 @@ TasksAndRanking = tuple[list[str], Ranking]
 
 
 def _rank_section(caption: str, columns: Sequence[TasksAndRanking]) -> Section:
-    width = rf"p{{{0.85 / len(columns):.2f}\linewidth}}"
+    width = paragraph(0.75 / len(columns))
     return Section(
         caption=caption,
         align=("r", *(width for _ in columns)),
@@ -243,7 +247,7 @@ _LATEX: Mapping[int, str] = str.maketrans(
         "\\": r"\textbackslash{}",
         "{": r"\{",
         "}": r"\}",
-        "_": r"\_",
+        "_": r"\_\allowbreak{}",
         "%": r"\%",
         "&": r"\&",
         "#": r"\#",
@@ -269,21 +273,24 @@ _LATEX: Mapping[int, str] = str.maketrans(
 
 
 def latex(table: Table) -> str:
-    r"""The table as a LaTeX fragment, for `\input` in a document that loads booktabs and longtable.
+    r"""The table as a fragment for `\input` in a document that loads array, booktabs and longtable.
 
-    A section that fits on a page is a `table`, a longer one a `longtable`.
+    A single section that fits on a page is a `table`; otherwise every section is a `longtable`,
+    since LaTeX holds back only a few tables that float.
     """
-    parts = [r"% needs \usepackage{booktabs,longtable}"]
+    parts = [r"% needs \usepackage{array,booktabs,longtable}"]
+    floats = len(table.sections) == 1 and len(table.sections[0].rows) <= PAGE_ROWS
     notes = " ".join(table.notes)
     for section in table.sections:
         caption = r"\caption{" + escape(" ".join(filter(None, (section.caption, notes)))) + "}"
         columns = "{" + "".join(section.align) + "}"
         header = _latex_row(section.header)
         body = "\n".join(map(_latex_row, section.rows))
-        if len(section.rows) <= PAGE_ROWS:
+        if floats:
             lines = [
                 r"\begin{table}",
                 r"\centering",
+                LATEX_SIZE,
                 caption,
                 rf"\begin{{tabular}}{columns}",
                 r"\toprule",
@@ -296,6 +303,8 @@ def latex(table: Table) -> str:
             ]
         else:
             lines = [
+                r"\begingroup",
+                LATEX_SIZE,
                 rf"\begin{{longtable}}{columns}",
                 caption + r"\\",
                 r"\toprule",
@@ -310,11 +319,17 @@ def latex(table: Table) -> str:
                 r"\endfoot",
                 body,
                 r"\end{longtable}",
+                r"\endgroup",
             ]
         parts.append("\n".join(lines))
     if not table.sections:
         parts.append(escape(notes))
     return "\n\n".join(parts) + "\n"
+
+
+def paragraph(width: float) -> str:
+    """The LaTeX column type of running text, `width` as a fraction of the line's."""
+    return rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
 
 
 def _latex_row(cells: Sequence[str]) -> str:
