@@ -106,6 +106,11 @@ def _inconsistencies(config: Config) -> Iterator[str]:
                 f"tasks.{name}: has no {' or '.join(sorted(prompts))} prompt, "
                 f"which the methods {', '.join(config['methods'])} read"
             )
+        if task["num_fewshot"] and task["data"] and "fewshot_file" not in task["data"]:
+            yield (
+                f"tasks.{name}.data: key 'fewshot_file' is missing, which num_fewshot "
+                f"{task['num_fewshot']} needs: the questions' own file would give answers away"
+            )
         if task["letters"] not in templates:
             yield (
                 f"tasks.{name}.letters: found {task['letters']!r}; allowed: {', '.join(templates)}"

@@ -1,0 +1,15 @@
+"""Bind the rule `models` to the package."""
+
+import json
+
+from alignment_calibration.errors import logged
+from alignment_calibration.models import resolve
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        resolve(
+            slug=snakemake.wildcards.model,
+            spec=json.loads(snakemake.params.spec),
+            converted=snakemake.params.converted,
+            output=snakemake.output[0],
+        )

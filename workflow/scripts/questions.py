@@ -1,0 +1,16 @@
+"""Bind the rule `questions` to the package."""
+
+import json
+from pathlib import Path
+
+from alignment_calibration.errors import logged
+from alignment_calibration.questions import write_questions
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        write_questions(
+            **json.loads(snakemake.params.slice),
+            own_tasks=Path(snakemake.scriptdir).parent / "tasks",
+            where=f"tasks.{snakemake.wildcards.task}.{snakemake.wildcards.prompt}",
+            output=snakemake.output[0],
+        )
