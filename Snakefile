@@ -12,6 +12,10 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/confidences.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/changes.smk"
+include: "workflow/rules/temperature.smk"
+include: "workflow/rules/decomposition.smk"
+include: "workflow/rules/sce_audit.smk"
+include: "workflow/rules/multiverse.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
@@ -20,4 +24,10 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
-        [],
+        f"{RESULTS}/metrics.parquet",
+        f"{RESULTS}/changes.parquet",
+        f"{RESULTS}/rank_agreement.parquet",
+        f"{RESULTS}/temperature.parquet",
+        f"{RESULTS}/decomposition.parquet",
+        f"{RESULTS}/sce_audit.parquet",
+        f"{RESULTS}/multiverse.parquet",

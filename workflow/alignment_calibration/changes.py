@@ -35,8 +35,8 @@ def read_changes(
         pairs: `base` and `aligned` model of each pair.
 
     Returns:
-        Columns pair, task, method, metric, base, aligned, n, base_replicates and
-        aligned_replicates (arrays of shape (R,)); sorted by the first four.
+        Columns pair, task, method, metric, n, base, aligned, change, change_rate,
+        change_replicates and rate_replicates (arrays of shape (R,)); sorted by the first four.
 
     Raises:
         UserError: if the models of a pair were measured on different questions.
@@ -60,32 +60,26 @@ def read_changes(
         "replicates_base": "base_replicates",
         "replicates_aligned": "aligned_replicates",
     }
-    changes = pd.concat(found).rename(columns=names)
-    kept = ["pair", *KEYS, "n", *names.values()]
-    return changes[kept].sort_values(["pair", *KEYS]).reset_index(drop=True)
+    changes = pd.concat(found, ignore_index=True).rename(columns=names)
+    changes["change"] = changes["aligned"] - changes["base"]
+    changes["change_rate"] = rates(changes["change"].to_numpy(), changes["base"].to_numpy())
+    replicates = [_replicates(row) for row in changes.itertuples()]
+    changes["change_replicates"] = pd.Series([change for change, _ in replicates])
+    changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
+    return changes.sort_values(["pair", *KEYS]).reset_index(drop=True)
 
 
-def changes_of_pairs(
-    metrics: Mapping[str, str | Path],
-    permutations: Sequence[str | Path],
-    pairs: Mapping[str, Mapping[str, str]],
-) -> pd.DataFrame:
+def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
     """The changes of all pairs with intervals, p- and q-values and ranks.
 
     Args:
-        metrics: metrics file of each model.
+        changes: as `read_changes` gives them.
         permutations: permutations files, one of each pair.
-        pairs: `base` and `aligned` model of each pair.
 
     Returns:
         Columns and rows of the CHANGES contract.
-
-    Raises:
-        UserError: if the models of a pair were measured on different questions.
     """
-    changes = read_changes(metrics, pairs)
-    changes["change"] = changes["aligned"] - changes["base"]
-    changes["change_rate"] = rates(changes["change"].to_numpy(), changes["base"].to_numpy())
+    changes = changes.copy()
     changes[["change_ci_low", "change_ci_high", "rate_ci_low", "rate_ci_high"]] = [
         _intervals(row) for row in changes.itertuples()
     ]
@@ -94,15 +88,20 @@ def changes_of_pairs(
     families = changes.groupby(["method", "metric"])["p_value"]
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
     changes["rank"] = rank_pairs(changes)
-    return changes.loc[:, CHANGES.names]
+    return changes.reindex(columns=CHANGES.names)
 
 
 def _intervals(row: Any) -> tuple[float, float, float, float]:
     """Intervals of the change and of its rate."""
     kind = REGISTRY[row.metric].interval
+    return (
+        *interval(row.change, row.change_replicates, kind),
+        *interval(row.change_rate, row.rate_replicates, kind),
+    )
+
+
+def _replicates(row: Any) -> tuple[Floats, Floats]:
+    """Replicates of the change and of its rate: the models answered the same resamples."""
     base = row.base_replicates.astype(np.float64)
     change = row.aligned_replicates - base
-    return (
-        *interval(row.change, change, kind),
-        *interval(row.change_rate, rates(change, base), kind),
-    )
+    return change, rates(change, base)

@@ -119,3 +119,149 @@ PERMUTATIONS: Final = pa.schema(
         "p_value": pa.float64(),  # two-sided; null where the metric is undefined
     }
 )
+
+#: A row per task, method, metric, pair and possible rank.
+RANK_PROBABILITIES: Final = pa.schema(
+    {
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "pair": pa.string(),
+        "rank": pa.int64(),
+        "probability": pa.float64(),  # share of bootstrap resamples
+    }
+)
+
+#: A row per method and metric.
+RANK_AGREEMENT: Final = pa.schema(
+    {
+        "method": pa.string(),
+        "metric": pa.string(),
+        "tasks": pa.int64(),
+        "pairs": pa.int64(),  # those with a rate on every task
+        "kendall_w": pa.float64(),
+        "p_value": pa.float64(),
+    }
+)
+
+#: A row per method, metric and two tasks.
+RANK_CORRELATIONS: Final = pa.schema(
+    {
+        "method": pa.string(),
+        "metric": pa.string(),
+        "task": pa.string(),
+        "other_task": pa.string(),
+        "pairs": pa.int64(),
+        "kendall_tau": pa.float64(),
+    }
+)
+
+#: A row per method and metric: what alignment did over all pairs.
+EFFECTS: Final = pa.schema(
+    {
+        "method": pa.string(),
+        "metric": pa.string(),
+        "pairs": pa.int64(),
+        "tasks": pa.int64(),
+        "mean_change": pa.float64(),  # over pairs and tasks
+        "ci_low": pa.float64(),  # pairs and questions resampled
+        "ci_high": pa.float64(),
+        "pairs_worse": pa.int64(),  # by their mean over tasks; null if no direction is worse
+        "sign_p_value": pa.float64(),  # two-sided sign test over pairs
+    }
+)
+
+#: A row per pair, method and metric: what alignment did over all tasks.
+PAIR_EFFECTS: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "tasks": pa.int64(),
+        "mean_change": pa.float64(),  # over tasks
+        "ci_low": pa.float64(),
+        "ci_high": pa.float64(),
+        "tasks_worse": pa.int64(),  # null if no direction is worse
+        "share_worse": pa.float64(),
+    }
+)
+
+#: A row per pair, task, method, variant and metric.
+TEMPERATURE: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "variant": pa.string(),  # nll: each model by its answers; daca: aligned by base, no labels
+        "metric": pa.string(),
+        "base_temperature": pa.float64(),  # geometric mean of the folds'
+        "aligned_temperature": pa.float64(),
+        "base_before": pa.float64(),
+        "base_after": pa.float64(),
+        "aligned_before": pa.float64(),
+        "aligned_after": pa.float64(),
+        "change_before": pa.float64(),
+        "change_after": pa.float64(),
+        "removed": pa.float64(),  # share of the change: 1 - after / before; null if before is 0
+        "n": pa.int64(),
+    }
+)
+
+#: A row per pair, task, method, metric, split and part: shares of a change that add up to it.
+DECOMPOSITION: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "split": pa.string(),  # agreement or correctness
+        "part": pa.string(),
+        "change": pa.float64(),  # this part's contribution to the change
+        "questions": pa.int64(),
+    }
+)
+
+#: A row per model, task and method: what the published static calibration error measures.
+SCE_AUDIT: Final = pa.schema(
+    {
+        "model": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "options": pa.float64(),  # mean number per question
+        "accuracy": pa.float64(),
+        "confidence": pa.float64(),
+        "ece": pa.float64(),
+        "sce": pa.float64(),
+        "sce_ovr": pa.float64(),
+        "closed_form": pa.float64(),  # (K - 3 + 2 max(accuracy, confidence)) / K
+        "n": pa.int64(),
+    }
+)
+
+#: A row per task and universe of one pair.
+PAIR_MULTIVERSE: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "metric": pa.string(),
+        "bins": pa.int64(),  # null for metrics without bins
+        "binning": pa.string(),  # equal_width or equal_mass; null for metrics without bins
+        "reading": pa.string(),  # sum, mean_token, mean_byte, min or letters
+        "change": pa.float64(),
+        "p_value": pa.float64(),
+    }
+)
+
+#: A row per universe: shares of the pair x task cells.
+MULTIVERSE: Final = pa.schema(
+    {
+        "metric": pa.string(),
+        "bins": pa.int64(),
+        "binning": pa.string(),
+        "reading": pa.string(),
+        "cells": pa.int64(),
+        "worse": pa.float64(),  # significantly, at a false discovery rate of 5 %
+        "better": pa.float64(),
+        "undecided": pa.float64(),
+    }
+)

@@ -6,9 +6,9 @@ share of such swaps that change a metric at least as much. A metric's bias near 
 both sides and does not touch it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,29 +16,40 @@ import pandas as pd
 from alignment_calibration.contract import PERMUTATIONS
 from alignment_calibration.metrics import Comparison, Metric, Settings, select
 from alignment_calibration.metrics.step import settings_of
-from alignment_calibration.predictions import Predictions, check_same_questions, read_answers
+from alignment_calibration.predictions import Predictions, read_pair
 from alignment_calibration.resampling import permutation_p_value, swaps
 
+Name = TypeVar("Name", bound=Hashable)
 
-def p_values(
+
+def tested_changes(
     base: Predictions,
     aligned: Predictions,
-    metrics: dict[str, Metric],
+    metrics: Mapping[Name, Metric],
     settings: Settings,
     task: str,
     seed: int,
     permutations: int,
-) -> dict[str, float]:
-    """Two-sided p-values of the change of each metric, NaN where the metric is undefined."""
+) -> dict[Name, tuple[float, float]]:
+    """Change of each metric and its two-sided p-value, NaN where the metric is undefined.
+
+    Args:
+        base, aligned: predictions of the same questions in the same order.
+        metrics: by any name.
+        settings: bins and thresholds; equal-mass bins are those of both models together.
+        task: slug, from which (and the seed) the swaps follow.
+        seed: of the swaps.
+        permutations: number of them.
+    """
     comparison = Comparison(base, aligned, metrics, settings)
     observed = comparison.changes(np.zeros((1, len(base)), np.float32))
     blocks = [comparison.changes(block) for block in swaps(seed, task, len(base), permutations)]
-    return {
-        name: permutation_p_value(
-            float(observed[name][0]), np.concatenate([block[name] for block in blocks])
-        )
-        for name in comparison.metrics
-    }
+    found = {}
+    for name in comparison.metrics:
+        change = float(observed[name][0])
+        permuted = np.concatenate([block[name] for block in blocks])
+        found[name] = (change, permutation_p_value(change, permuted))
+    return found
 
 
 def permutation_tests(
@@ -65,20 +76,18 @@ def permutation_tests(
     chosen = select(metrics)
     rows = []
     for task in base:
-        base_answers, aligned_answers = read_answers(base[task]), read_answers(aligned[task])
-        for method, answers in base_answers.items():
-            other = aligned_answers[method]
-            check_same_questions(answers, other, str(base[task]), str(aligned[task]))
-            found = p_values(
-                answers.predictions,
-                other.predictions,
+        answers = read_pair(base[task], aligned[task])
+        for method, (base_answers, aligned_answers) in answers.items():
+            found = tested_changes(
+                base_answers.predictions,
+                aligned_answers.predictions,
                 chosen,
                 settings_of(statistics),
                 task,
                 statistics["seed"],
                 statistics["permutations"],
             )
-            rows += [(pair, task, method, name, value) for name, value in found.items()]
-        print(f"{task}: {statistics['permutations']} permutations of {', '.join(base_answers)}")
+            rows += [(pair, task, method, name, p_value) for name, (_, p_value) in found.items()]
+        print(f"{task}: {statistics['permutations']} permutations of {', '.join(answers)}")
     frame = pd.DataFrame(rows, columns=PERMUTATIONS.names)
     return frame.sort_values(["task", "method", "metric"])

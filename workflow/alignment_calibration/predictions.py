@@ -85,6 +85,13 @@ def fixed_options(probabilities: Floats, gold: Integers) -> Predictions:
     return Predictions(probabilities, np.full(count, options), gold)
 
 
+def padded(values: Floats, options: Integers) -> Floats:
+    """Values of all options, one after the other, as rows of shape (N, K) that end in zeros."""
+    rows = np.zeros((options.size, int(options.max())))
+    rows[np.arange(rows.shape[1]) < options[:, None]] = values
+    return rows
+
+
 def concatenate(first: Predictions, second: Predictions) -> Predictions:
     """The questions of `first`, then those of `second`, which have the same number of columns."""
     letter_mass = None
@@ -131,6 +138,26 @@ def read_answers(path: str | Path) -> dict[str, Answers]:
     return answers
 
 
+def read_pair(base: str | Path, aligned: str | Path) -> dict[str, tuple[Answers, Answers]]:
+    """The answers of a pair's two models on a task, by method.
+
+    Args:
+        base, aligned: confidences files.
+
+    Raises:
+        UserError: as `read_answers`, or if the models did not answer the same questions.
+    """
+    base_answers, aligned_answers = read_answers(base), read_answers(aligned)
+    if base_answers.keys() != aligned_answers.keys():
+        raise UserError(
+            f"{aligned}: has the methods {', '.join(aligned_answers)}, "
+            f"but {base} has {', '.join(base_answers)}; delete both and run the workflow again"
+        )
+    for method, answers in base_answers.items():
+        check_same_questions(answers, aligned_answers[method], str(base), str(aligned))
+    return {method: (base_answers[method], aligned_answers[method]) for method in base_answers}
+
+
 def check_same_questions(base: Answers, aligned: Answers, base_path: str, path: str) -> None:
     """Check that two models answered the same questions, put in the same words.
 
@@ -172,8 +199,7 @@ def _predictions(rows: pa.Table, where: str) -> Predictions:
     options = np.diff(lists.offsets.to_numpy()).astype(np.int64)
     gold = rows["gold"].to_numpy().astype(np.int64)
     _refuse((gold < 0) | (gold >= options), ids, where, "gold is not an option")
-    probabilities = np.zeros((ids.size, int(options.max())))
-    probabilities[np.arange(probabilities.shape[1]) < options[:, None]] = lists.flatten()
+    probabilities = padded(lists.flatten().to_numpy(), options)
     # Written so that NaN is refused too.
     valid = (probabilities >= 0) & (probabilities <= 1 + SUM_TOLERANCE)
     _refuse(np.asarray(~valid.all(axis=1)), ids, where, "probabilities are not numbers in [0, 1]")

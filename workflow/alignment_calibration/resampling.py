@@ -11,8 +11,16 @@ from alignment_calibration.predictions import Floats
 
 Weights = npt.NDArray[np.float32]
 
+Interval = Literal["percentile", "basic", "hull"]
+
 #: Numbers of a block of weights: small enough to stay near the processor's caches.
 BLOCK_SIZE = 4_000_000
+
+
+def generator(seed: int, task: str, purpose: str) -> np.random.Generator:
+    """A random stream of its own for each task (or other name) and purpose."""
+    digest = hashlib.sha256(f"{purpose} {task}".encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
 
 
 def bootstrap_weights(seed: int, task: str, questions: int, resamples: int) -> Iterator[Weights]:
@@ -24,7 +32,7 @@ def bootstrap_weights(seed: int, task: str, questions: int, resamples: int) -> I
     Yields:
         Blocks of shape (r, questions), `resamples` rows in all.
     """
-    random = _generator(seed, task, "bootstrap")
+    random = generator(seed, task, "bootstrap")
     for rows in _blocks(resamples, questions):
         drawn = random.integers(questions, size=(rows, questions))
         flat = (drawn + questions * np.arange(rows)[:, None]).ravel()
@@ -38,7 +46,7 @@ def swaps(seed: int, task: str, questions: int, permutations: int) -> Iterator[W
     Yields:
         Blocks of shape (r, questions) of 0 and 1, `permutations` rows in all.
     """
-    random = _generator(seed, task, "permutations")
+    random = generator(seed, task, "permutations")
     for rows in _blocks(permutations, questions):
         yield random.integers(2, size=(rows, questions)).astype(np.float32)
 
@@ -53,20 +61,29 @@ def permutation_p_value(observed: float, permuted: Floats) -> float:
 
 
 def interval(
-    value: float, replicates: Floats, kind: Literal["percentile", "basic"], level: float = 0.95
+    value: float, replicates: Floats, kind: Interval, level: float = 0.95
 ) -> tuple[float, float]:
     """A bootstrap confidence interval (Davison & Hinkley 1997, chapter 5).
 
     `percentile`: quantiles of the replicates. `basic`: the same mirrored at the value, which
-    takes the bias of the estimator to the other side. NaN where a replicate is undefined.
+    takes the bias of the estimator to the other side. `hull`: what either of them holds, for
+    estimators whose bias is known in size, but not whether the resamples have it too.
+
+    Returns:
+        The interval's ends; NaN where the metric is undefined on a resample.
     """
     tail = (1 - level) / 2
     if replicates.size == 0 or not np.isfinite(replicates).all():
         return np.nan, np.nan
-    low, high = np.quantile(replicates.astype(np.float64), [tail, 1 - tail])
-    if kind == "basic":
-        low, high = 2 * value - high, 2 * value - low
-    return float(low), float(high)
+    low, high = map(float, np.quantile(replicates.astype(np.float64), [tail, 1 - tail]))
+    mirrored_low, mirrored_high = 2 * value - high, 2 * value - low
+    match kind:
+        case "percentile":
+            return low, high
+        case "basic":
+            return mirrored_low, mirrored_high
+        case "hull":
+            return min(low, mirrored_low), max(high, mirrored_high)
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:
@@ -80,12 +97,6 @@ def benjamini_hochberg(p_values: Floats) -> Floats:
     scaled = p_values[order] * order.size / np.arange(1, order.size + 1)
     q_values[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return q_values
-
-
-def _generator(seed: int, task: str, purpose: str) -> np.random.Generator:
-    """A random stream of its own for each task and purpose."""
-    digest = hashlib.sha256(f"{purpose} {task}".encode()).digest()
-    return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
 
 
 def _blocks(rows: int, columns: int) -> Iterator[int]:

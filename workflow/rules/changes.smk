@@ -1,18 +1,18 @@
 # Changes from base to aligned model of each pair, and how sure they are.
 
 
-def confidences_of(stage):
-    """Confidences of one stage of a pair, in the order of the tasks."""
+def of_pair(stage, folder="confidences"):
+    """A file of one stage of a pair for each task, in the order of the tasks."""
     return lambda w: [
-        f"{RESULTS}/confidences/{STUDY['pairs'][w.pair][stage]}/{task}.parquet"
+        f"{RESULTS}/{folder}/{STUDY['pairs'][w.pair][stage]}/{task}.parquet"
         for task in TASKS
     ]
 
 
 rule permutations:
     input:
-        base=confidences_of("base"),
-        aligned=confidences_of("aligned"),
+        base=of_pair("base"),
+        aligned=of_pair("aligned"),
         code=[*METRICS_CODE, *code("permutations")],
     output:
         f"{RESULTS}/permutations/{{pair}}.parquet",
@@ -42,18 +42,43 @@ rule changes:
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
         permutations=expand(f"{RESULTS}/permutations/{{pair}}.parquet", pair=PAIRS),
-        code=code("changes", "ranks", "resampling"),
+        code=code("changes", "contract", "effects", "ranks", "resampling"),
     output:
         parquet=f"{RESULTS}/changes.parquet",
         csv=f"{RESULTS}/changes.csv",
+        alignment_effects=f"{RESULTS}/alignment_effects.parquet",
+        pair_effects=f"{RESULTS}/pair_effects.parquet",
+        rank_probabilities=f"{RESULTS}/rank_probabilities.parquet",
     log:
         f"{LOGS}/changes.log",
     benchmark:
         f"{BENCHMARKS}/changes.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        slice=statistics_slice("seed", models=MODELS, pairs=STUDY["pairs"]),
+    script:
+        "../scripts/changes.py"
+
+
+rule rank_agreement:
+    input:
+        changes="results/{study}/changes.parquet",
+        code=code("contract", "ranks", "resampling"),
+    output:
+        agreement="results/{study}/rank_agreement.parquet",
+        correlations="results/{study}/rank_correlations.parquet",
+    log:
+        "results/{study}/logs/rank_agreement.log",
+    benchmark:
+        "results/{study}/benchmarks/rank_agreement.tsv"
     localrule: True
     conda:
         "../../envs/workflow.yaml"
     params:
-        slice=canonical_json({"models": MODELS, "pairs": STUDY["pairs"]}),
+        slice=statistics_slice("permutations", "seed"),
     script:
-        "../scripts/changes.py"
+        "../scripts/rank_agreement.py"

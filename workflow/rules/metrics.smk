@@ -11,6 +11,14 @@ METRICS_CODE = code(
 )
 
 
+# Of every model on every task, in this order.
+CONFIDENCES = [
+    f"{RESULTS}/confidences/{model}/{task}.parquet"
+    for model in MODELS
+    for task in TASKS
+]
+
+
 def statistics_slice(*keys, **more):
     """Some keys of `statistics`, and what else a rule needs of the config, as one string."""
     return canonical_json(

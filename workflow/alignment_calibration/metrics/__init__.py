@@ -3,21 +3,20 @@
 To add a metric, write a formula over a tally (or a curve) and add a line to `METRICS`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
-from scipy.stats import rankdata
 
 from alignment_calibration.metrics import curves, formulas, tallies
 from alignment_calibration.metrics.curves import Curve
 from alignment_calibration.metrics.tallies import Settings, Tally
 from alignment_calibration.predictions import Booleans, Floats, Predictions, concatenate
+from alignment_calibration.resampling import Interval
 
 __all__ = ["METRICS", "Comparison", "Metric", "Sample", "Settings"]
-
-Interval = Literal["percentile", "basic"]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,11 @@ def _mean(field: int, worse: Literal[-1, 0, 1], letters_only: bool = False) -> M
 
 
 def _error(tally: Tally, formula: Callable[[Floats], Floats]) -> Metric:
-    return Metric(1, tally, formula, interval="basic", interval_covers=False)
+    return Metric(1, tally, formula, interval="hull", interval_covers=False)
+
+
+def _brier_part(formula: Callable[[Floats], Floats], worse: Literal[-1, 0, 1]) -> Metric:
+    return Metric(worse, tallies.class_equal_width, formula, interval="basic")
 
 
 METRICS: dict[str, Metric] = {
@@ -66,9 +69,9 @@ METRICS: dict[str, Metric] = {
     "ace": _error(tallies.class_equal_mass, formulas.class_wise_error),
     "tace": _error(tallies.class_equal_mass_above, formulas.class_wise_error_above),
     "brier": _mean(3, worse=1),
-    "brier_reliability": _error(tallies.class_equal_width, formulas.brier_reliability),
-    "brier_resolution": Metric(-1, tallies.class_equal_width, formulas.brier_resolution),
-    "brier_uncertainty": Metric(0, tallies.class_equal_width, formulas.brier_uncertainty),
+    "brier_reliability": _brier_part(formulas.brier_reliability, worse=1),
+    "brier_resolution": _brier_part(formulas.brier_resolution, worse=-1),
+    "brier_uncertainty": _brier_part(formulas.brier_uncertainty, worse=0),
     "nll": _mean(4, worse=1),
     "auroc": Metric(-1, curve=curves.auroc),
     "aurc": Metric(1, curve=curves.aurc),
@@ -76,7 +79,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-class Sample:
+class Sample(Generic[Name]):
     """Predictions prepared for metrics over any weighting of their questions.
 
     Args:
@@ -89,7 +92,7 @@ class Sample:
     def __init__(
         self,
         predictions: Predictions,
-        metrics: dict[str, Metric],
+        metrics: Mapping[Name, Metric],
         settings: Settings,
         reference: Predictions | None = None,
     ) -> None:
@@ -108,7 +111,7 @@ class Sample:
             tally: columns.astype(np.float32) for tally, columns in self.tallies.items()
         }
 
-    def values(self) -> dict[str, float]:
+    def values(self) -> dict[Name, float]:
         """The metrics of the sample as it is, in double precision."""
         sums = {tally: columns.sum(axis=0)[None] for tally, columns in self.tallies.items()}
         weights = np.ones((1, len(self.predictions)))
@@ -118,7 +121,7 @@ class Sample:
             for name, metric in self.metrics.items()
         }
 
-    def resampled(self, weights: Floats) -> dict[str, Floats]:
+    def resampled(self, weights: Floats) -> dict[Name, Floats]:
         """The metrics under weights of shape (R, N), each of shape (R,), in single precision."""
         sums = {tally: _weighted(weights, columns) for tally, columns in self._float32.items()}
         confidence, correct = self.predictions.confidence, self.predictions.correct
@@ -128,7 +131,7 @@ class Sample:
         }
 
 
-class Comparison:
+class Comparison(Generic[Name]):
     """Base and aligned predictions of the same questions, prepared for swaps between them.
 
     Equal-mass bins are those of both models' probabilities together, so that a swap leaves them.
@@ -146,13 +149,13 @@ class Comparison:
         self,
         base: Predictions,
         aligned: Predictions,
-        metrics: dict[str, Metric],
+        metrics: Mapping[Name, Metric],
         settings: Settings,
     ) -> None:
         sample = Sample(concatenate(base, aligned), metrics, settings)
         self.metrics = sample.metrics
         self._correct = sample.predictions.correct
-        self._ranks = np.concatenate([rankdata(base.confidence), rankdata(aligned.confidence)])
+        self._ranks = np.concatenate([_ranks(base.confidence), _ranks(aligned.confidence)])
         count = len(base)
         self._base_sums = {t: c[:count].sum(axis=0) for t, c in sample.tallies.items()}
         self._total = {t: c.sum(axis=0) for t, c in sample.tallies.items()}
@@ -160,7 +163,7 @@ class Comparison:
             t: (c[count:] - c[:count]).astype(np.float32) for t, c in sample.tallies.items()
         }
 
-    def changes(self, swaps: Floats) -> dict[str, Floats]:
+    def changes(self, swaps: Floats) -> dict[Name, Floats]:
         """Change (aligned − base) of each metric after swapping the two models' predictions.
 
         Args:
@@ -186,6 +189,12 @@ def select(names: Iterable[str]) -> dict[str, Metric]:
     """The metrics of these names, in the registry's order."""
     wanted = set(names)
     return {name: metric for name, metric in METRICS.items() if name in wanted}
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 1, those of equal values averaged. (SciPy's would cost every job its import.)"""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
 
 
 def _weighted(weights: Floats, columns: Floats) -> Floats:

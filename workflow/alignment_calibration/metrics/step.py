@@ -62,7 +62,7 @@ def measure_task(
 
 
 def _replicates(
-    task: str, samples: Mapping[str, Sample], seed: int, resamples: int
+    task: str, samples: Mapping[str, Sample[str]], seed: int, resamples: int
 ) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
     """Bootstrap replicates of every metric, by method; methods of one size share the resamples."""
     blocks: dict[str, list[dict[str, Any]]] = {method: [] for method in samples}
@@ -146,4 +146,4 @@ def join_metrics(
         ]
     )
     keys = ["pair", "stage", "task", "method", "metric"]
-    return joined.sort_values(keys).loc[:, ALL_METRICS.names]
+    return joined.sort_values(keys).reindex(columns=ALL_METRICS.names)

@@ -1,0 +1,159 @@
+"""The step `multiverse`: how far does a conclusion hang on how calibration is measured?
+
+A universe is one combination of a metric, a number of bins, a kind of bins and a reading of the
+options' tokens. In each, the changes of all pairs on all tasks are tested anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignment_calibration.confidences import option_scores, question_softmax, question_starts
+from alignment_calibration.contract import (
+    CHOICE,
+    MULTIVERSE,
+    PAIR_MULTIVERSE,
+)
+from alignment_calibration.logits import read_logits
+from alignment_calibration.metrics import METRICS, Metric, Settings, formulas, tallies
+from alignment_calibration.permutations import tested_changes
+from alignment_calibration.predictions import Predictions, padded
+from alignment_calibration.resampling import benjamini_hochberg
+
+BINS = (5, 10, 15, 20, 30)
+#: Errors of the universes with bins: formula, and tally of each kind of bins.
+BINNED = {
+    name: (formula, {"equal_width": equal_width, "equal_mass": equal_mass})
+    for name, formula, equal_width, equal_mass in [
+        ("ece", formulas.top_label_error, tallies.top_equal_width, tallies.top_equal_mass),
+        (
+            "ece_debiased",
+            formulas.top_label_debiased,
+            tallies.top_equal_width,
+            tallies.top_equal_mass,
+        ),
+        ("mce", formulas.top_label_maximum, tallies.top_equal_width, tallies.top_equal_mass),
+        ("sce", formulas.class_wise_error, tallies.class_equal_width, tallies.class_equal_mass),
+        (
+            "sce_ovr",
+            formulas.one_vs_rest_error,
+            tallies.class_equal_width,
+            tallies.class_equal_mass,
+        ),
+    ]
+}
+#: Metrics of the universes without bins.
+UNBINNED = ("accuracy", "brier", "nll", "smooth_ece")
+#: False discovery rate at which a cell counts as decided.
+SIGNIFICANT = 0.05
+
+KEYS = ["metric", "bins", "binning", "reading"]
+
+
+def readings(prompt: str, logits: pa.Table) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores (nats) of the options, shape (options,), by reading of their tokens.
+
+    The continuations' tokens can be summed, averaged per token or per byte of text, or the least
+    likely one taken; of a letter there is one.
+    """
+    total = option_scores(logits, "continuation_sum")
+    if prompt == CHOICE:
+        return {"letters": total}
+    tokens = pc.list_value_length(logits["token_logprobs"]).to_numpy()
+    return {
+        "sum": total,
+        "mean_token": total / tokens,
+        "mean_byte": total / logits["continuation_bytes"].to_numpy(),
+        "min": option_scores(logits, "continuation_min"),
+    }
+
+
+def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
+    """Predictions of one model on a task under every reading of one prompt."""
+    starts = question_starts(logits["question_id"])
+    options = np.diff(starts, append=logits.num_rows)
+    gold = logits["gold"].to_numpy()[starts].astype(np.int64)
+    return {
+        reading: Predictions(padded(question_softmax(scores, starts)[0], options), options, gold)
+        for reading, scores in readings(prompt, logits).items()
+    }
+
+
+def universes() -> Iterable[tuple[Settings, dict[tuple[str, int | None, str | None], Metric]]]:
+    """Metrics by (name, bins, binning), with the settings under which to compute them."""
+    yield Settings(), {(name, None, None): METRICS[name] for name in UNBINNED}
+    for bins in BINS:
+        yield (
+            Settings(bins),
+            {
+                (name, bins, binning): Metric(1, tally, formula)
+                for name, (formula, by_binning) in BINNED.items()
+                for binning, tally in by_binning.items()
+            },
+        )
+
+
+def pair_multiverse(
+    pair: str,
+    base: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
+    aligned: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
+    seed: int,
+    permutations: int,
+) -> pd.DataFrame:
+    """The changes of one pair on every task in every universe, with their p-values.
+
+    Args:
+        pair: slug.
+        base, aligned: logit file of each task and prompt, and the identity that it must have.
+        seed: of the permutations.
+        permutations: number of them.
+
+    Returns:
+        Rows of the PAIR_MULTIVERSE contract.
+
+    Raises:
+        UserError: if a logit file is damaged or of another identity.
+    """
+    found = []
+    for task, prompt in base:
+        by_model = [
+            read_predictions(prompt, read_logits(*files[task, prompt])) for files in (base, aligned)
+        ]
+        for reading, before in by_model[0].items():
+            for settings, metrics in universes():
+                tested = tested_changes(
+                    before, by_model[1][reading], metrics, settings, task, seed, permutations
+                )
+                found += [
+                    (pair, task, *universe, reading, change, p_value)
+                    for universe, (change, p_value) in tested.items()
+                ]
+        print(f"{task}, {prompt}: {len(found)} tests so far")
+    frame = pd.DataFrame(found, columns=PAIR_MULTIVERSE.names).astype({"bins": "Int64"})
+    return frame.sort_values(["task", *KEYS])
+
+
+def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
+    """What share of the pair × task cells each universe finds worse, better or undecided.
+
+    Args:
+        changes: rows of the PAIR_MULTIVERSE contract, of all pairs.
+
+    Returns:
+        Rows of the MULTIVERSE contract.
+    """
+    found = []
+    for universe, cells in changes.groupby(KEYS, dropna=False, sort=True):
+        q_values = benjamini_hochberg(cells["p_value"].to_numpy(dtype=np.float64))
+        direction = METRICS[str(universe[0])].worse * np.sign(cells["change"].to_numpy())
+        decided = q_values <= SIGNIFICANT
+        worse, better = (decided & (direction == sign) for sign in (1, -1))
+        shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
+        found.append((*universe, len(cells), *shares))
+    return pd.DataFrame(found, columns=MULTIVERSE.names).astype({"bins": "Int64"})

@@ -1,0 +1,65 @@
+# How far the conclusions hang on metric, bins and reading of the options' tokens.
+
+CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
+
+
+def logits_of(stage):
+    """The logit files of one stage of a pair, in the order of the cells."""
+    return lambda w: [
+        f"{RESULTS}/logits/{STUDY['pairs'][w.pair][stage]}/{task}/{prompt}.parquet"
+        for task, prompt in CELLS
+    ]
+
+
+def model_json(stage):
+    return lambda w: f"{RESULTS}/models/{STUDY['pairs'][w.pair][stage]}.json"
+
+
+rule pair_multiverse:
+    input:
+        base=logits_of("base"),
+        aligned=logits_of("aligned"),
+        questions=[
+            f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in CELLS
+        ],
+        base_json=model_json("base"),
+        aligned_json=model_json("aligned"),
+        code=[
+            *METRICS_CODE,
+            *code("confidences", "contract", "logits", "multiverse", "permutations"),
+        ],
+    output:
+        f"{RESULTS}/multiverse/{{pair}}.parquet",
+    log:
+        f"{LOGS}/multiverse/{{pair}}.log",
+    benchmark:
+        f"{BENCHMARKS}/multiverse/{{pair}}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        slice=statistics_slice("permutations", "seed", cells=CELLS),
+        dtypes=lambda w: [
+            dtype_of(STUDY["pairs"][w.pair][stage]) for stage in ("base", "aligned")
+        ],
+    script:
+        "../scripts/pair_multiverse.py"
+
+
+rule multiverse:
+    input:
+        parts=expand(f"{RESULTS}/multiverse/{{pair}}.parquet", pair=PAIRS),
+        code=code("contract", "multiverse", "resampling"),
+    output:
+        f"{RESULTS}/multiverse.parquet",
+    log:
+        f"{LOGS}/multiverse.log",
+    benchmark:
+        f"{BENCHMARKS}/multiverse.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/multiverse.py"

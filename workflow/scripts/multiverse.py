@@ -1,0 +1,13 @@
+"""Bind the rule `multiverse` to the package."""
+
+import pandas as pd
+
+from alignment_calibration.contract import MULTIVERSE, PAIR_MULTIVERSE
+from alignment_calibration.errors import logged
+from alignment_calibration.frames import read_frame, write_frame
+from alignment_calibration.multiverse import count_conclusions
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        parts = [read_frame(part, PAIR_MULTIVERSE) for part in sorted(snakemake.input.parts)]
+        write_frame(snakemake.output[0], count_conclusions(pd.concat(parts)), MULTIVERSE)

@@ -1,0 +1,20 @@
+"""Bind the rule `pair_temperature` to the package."""
+
+import json
+
+from alignment_calibration.contract import TEMPERATURE
+from alignment_calibration.errors import logged
+from alignment_calibration.frames import write_frame
+from alignment_calibration.temperature import temperature_effects
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        params = json.loads(snakemake.params.slice)
+        found = temperature_effects(
+            pair=snakemake.wildcards.pair,
+            base=dict(zip(params["tasks"], snakemake.input.base, strict=True)),
+            aligned=dict(zip(params["tasks"], snakemake.input.aligned, strict=True)),
+            metrics=params["metrics"],
+            statistics=params["statistics"],
+        )
+        write_frame(snakemake.output[0], found, TEMPERATURE)
