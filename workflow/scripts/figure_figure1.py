@@ -1,0 +1,14 @@
+"""Bind the figure `figure1` to the package."""
+
+from alignment_calibration.captions import write_caption
+from alignment_calibration.contract import CHANGES
+from alignment_calibration.errors import logged
+from alignment_calibration.figures import figure1
+from alignment_calibration.figures.style import write_figure
+from alignment_calibration.frames import read_frame
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        changes = read_frame(snakemake.input.tidy, CHANGES)
+        write_figure(figure1.draw(changes), snakemake.output.pdf, snakemake.output.png)
+        write_caption(snakemake.input.caption, figure1.numbers(changes), snakemake.output.caption)

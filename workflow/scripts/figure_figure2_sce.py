@@ -1,0 +1,16 @@
+"""Bind the figure `figure2_sce` to the package."""
+
+from alignment_calibration.captions import write_caption
+from alignment_calibration.contract import CHANGES
+from alignment_calibration.errors import logged
+from alignment_calibration.figures import figure2_sce
+from alignment_calibration.figures.style import write_figure
+from alignment_calibration.frames import read_frame
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        changes = read_frame(snakemake.input.tidy, CHANGES)
+        write_figure(figure2_sce.draw(changes), snakemake.output.pdf, snakemake.output.png)
+        write_caption(
+            snakemake.input.caption, figure2_sce.numbers(changes), snakemake.output.caption
+        )
