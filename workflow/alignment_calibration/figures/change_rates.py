@@ -1,6 +1,7 @@
 """Panels of change rates by task, one mark per pair: the form of the paper's Figures 1 and 2."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,25 +34,37 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         return style.in_words(f"No change rates to show: this study has no {wanted}.")
     tasks = sorted(rows["task"].unique(), key=str.casefold)
     marks = style.pair_marks(rows["pair"])
+    measured = set(zip(rows["metric"], rows["method"], strict=True))
+    shown = [panel for panel in panels if panel in measured]
+    missing = [panel for panel in panels if panel not in measured]
     with style.styled():
         height = len(tasks) * (0.09 + max(0.12, 0.029 * len(marks)))
-        tall = 2 * height > style.PAGE_HEIGHT - 1.5
-        columns = len(panels) if len(panels) < 4 or tall else len(panels) // 2
-        lines = math.ceil(len(panels) / columns)
-        legend = 0.16 * math.ceil(len(marks) / 5)
-        size = (style.TWO_COLUMNS, lines * (height + 0.6) + legend)
+        tall = 2 * height > style.PAGE_HEIGHT - 2
+        columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
+        lines = math.ceil(len(shown) / columns)
+        legend = 0.16 * math.ceil(len(marks) / 5) + (0.25 if missing else 0)
+        size = (style.TWO_COLUMNS, lines * (height + 0.65) + legend)
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
-        for axes, (metric, method) in zip(grid.flat, panels, strict=False):
-            shown = rows[(rows["metric"] == metric) & (rows["method"] == method)]
-            if shown.empty:
-                axes.set_axis_off()
-                style.say(axes, "not in this study")
-            else:
-                _draw_panel(axes, shown, tasks, marks, columns)
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
+        for axes, (metric, method) in zip(grid, shown, strict=False):
+            of_panel = rows[(rows["metric"] == metric) & (rows["method"] == method)]
+            _draw_panel(axes, of_panel, tasks, marks, columns)
             axes.set_title(f"{style.metric_name(metric)}\n{style.method_name(method)}")
+        for axes in list(grid)[len(shown) :]:
+            axes.set_axis_off()
+        if missing:
+            figure.suptitle(_not_shown(missing), fontsize=6.5, color=style.GREY)
         style.pair_legend(figure, marks)
     return figure
+
+
+def _not_shown(missing: Sequence[Panel]) -> str:
+    """In words, the panels for which the study has no numbers."""
+    methods: dict[str, list[str]] = {}
+    for metric, method in missing:
+        methods.setdefault(style.metric_name(metric), []).append(style.method_name(method))
+    parts = [f"{metric} under {'; '.join(names)}" for metric, names in methods.items()]
+    return textwrap.fill(f"Not in this study: {'. '.join(parts)}.", 100)
 
 
 def numbers(changes: pd.DataFrame, panels: Sequence[Panel]) -> dict[str, Any]:
@@ -79,7 +92,7 @@ def _panel_numbers(rows: pd.DataFrame) -> dict[str, Any]:
     """Numbers of one panel; `cells` is 0 where it shows nothing."""
     if rows.empty:
         return {"cells": 0}
-    largest = rows.loc[rows["change_rate"].idxmax()]
+    largest = rows.iloc[int(rows["change_rate"].argmax())]
     return {
         "cells": len(rows),
         "rises": int((rows["change_rate"] > 0).sum()),
@@ -114,7 +127,7 @@ def _draw_panel(
             y,
             linestyle="none",
             zorder=3,
-            **mark.settings,  # type: ignore[arg-type]
+            **mark.settings,
         )
     axes.set_yticks(range(len(tasks)), [style.task_name(task) for task in tasks])
     axes.tick_params(axis="y", length=0)

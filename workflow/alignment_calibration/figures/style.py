@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import seaborn as sns
@@ -25,7 +26,7 @@ GREY = "0.45"
 #: Ten shapes that differ in outline, so that pairs can be told apart without colour.
 _SHAPES = "osD^vPX<>h"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 7,
     "axes.titlesize": 7,
@@ -106,7 +107,7 @@ class Mark:
     filled: bool
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """Keyword arguments of matplotlib's line drawing functions."""
         face = self.colour if self.filled else "white"
         return {
@@ -131,7 +132,7 @@ def pair_marks(pairs: Iterable[str]) -> dict[str, Mark]:
 def pair_legend(figure: Figure, marks: Mapping[str, Mark]) -> None:
     """The key of the pairs' marks, beneath the figure, in as many columns as fit its width."""
     handles = [
-        Line2D([], [], linestyle="none", label=pair, **mark.settings)  # type: ignore[arg-type]
+        Line2D([], [], linestyle="none", label=pair, **mark.settings)
         for pair, mark in marks.items()
     ]
     legend_beneath(figure, handles)
