@@ -24,6 +24,7 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
+        figure_files(STUDY["study"], *TIDY),
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",
         f"{RESULTS}/rank_agreement.parquet",
