@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from alignment_calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.predictions import Predictions, fixed_options
+from simulation import simulate, softmax
 
 BINNED_ERRORS = [
     "ece",
@@ -33,24 +34,6 @@ def values(predictions, bins=10, threshold=0.01):
     return Sample(predictions, METRICS, Settings(bins, threshold)).values()
 
 
-def random_predictions(seed=0, questions=500, options=4, temperature=1.0, spread=2.0):
-    """A model whose true logits are known, and the gold drawn from their softmax."""
-    random = np.random.default_rng(seed)
-    logits = spread * random.normal(size=(questions, options))
-    gold = sample_gold(random, softmax(logits))
-    return fixed_options(softmax(logits / temperature), gold)
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def sample_gold(random, probabilities):
-    drawn = random.random(len(probabilities))[:, None] > probabilities.cumsum(axis=1)
-    return np.minimum(drawn.sum(axis=1), probabilities.shape[1] - 1)
-
-
 # Other libraries
 
 
@@ -58,7 +41,7 @@ def sample_gold(random, probabilities):
 @pytest.mark.parametrize(("name", "norm"), [("ece", "l1"), ("mce", "max")])
 def test_top_label_errors_agree_with_torchmetrics(name, norm, bins):
     # Its bins are left-closed: no difference on random confidences, which are on no edge.
-    p = random_predictions(temperature=0.6)
+    p = simulate(temperature=0.6)
     expected = binary_calibration_error(
         torch.tensor(p.confidence), torch.tensor(p.correct), n_bins=bins, norm=norm
     )
@@ -67,14 +50,14 @@ def test_top_label_errors_agree_with_torchmetrics(name, norm, bins):
 
 @pytest.mark.parametrize("bins", [5, 10, 15])
 def test_ece_agrees_with_netcal(bins):
-    p = random_predictions(seed=1, temperature=0.5)
+    p = simulate(seed=1, temperature=0.5)
     expected = ECE(bins).measure(p.probabilities, p.gold)
     assert values(p, bins)["ece"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_sce_and_ace_agree_with_uncertainty_calibration():
     # Its marginal error is the p-norm over classes; with p=1 that is the static error.
-    p = random_predictions(seed=2, temperature=0.7)
+    p = simulate(seed=2, temperature=0.7)
     found = values(p)
     for name, scheme in [
         ("sce", calibration.utils.get_equal_prob_bins),
@@ -88,7 +71,7 @@ def test_sce_and_ace_agree_with_uncertainty_calibration():
 
 def test_debiased_ece_agrees_with_the_drawn_estimator_of_uncertainty_calibration():
     np.random.seed(0)
-    p = random_predictions(seed=3, questions=2000, temperature=0.8)
+    p = simulate(seed=3, questions=2000, temperature=0.8)
     keep = p.confidence > 0.35  # theirs needs two questions in every bin; the first three are empty
     p = fixed_options(p.probabilities[keep], p.gold[keep])
     edges = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
@@ -102,14 +85,14 @@ def test_debiased_ece_agrees_with_the_drawn_estimator_of_uncertainty_calibration
 def test_smooth_ece_agrees_with_relplot(temperature):
     # relplot stops its search for the bandwidth at 1/1024. On its mesh, confidences within 0.001 of
     # 1 count half (the mirror image of the last point is left out): here are none.
-    p = random_predictions(seed=4, questions=3000, temperature=temperature)
+    p = simulate(seed=4, questions=3000, temperature=temperature)
     p = fixed_options(0.9 * p.probabilities + 0.025, p.gold)
     expected = relplot.smECE(p.confidence, p.correct.astype(float))
     assert values(p)["smooth_ece"] == pytest.approx(expected, abs=1.5e-3)
 
 
 def test_smooth_ece_of_certain_models_agrees_with_its_definition():
-    p = random_predictions(seed=4, questions=1000, temperature=0.3)
+    p = simulate(seed=4, questions=1000, temperature=0.3)
     assert (p.confidence > 0.999).mean() > 0.2
     points = (np.arange(2000) + 0.5) / 2000
     residuals = p.confidence - p.correct
@@ -124,7 +107,7 @@ def test_smooth_ece_of_certain_models_agrees_with_its_definition():
 
 
 def test_scores_agree_with_scikit_learn():
-    p = random_predictions(seed=5, temperature=1.5)
+    p = simulate(seed=5, temperature=1.5)
     found = values(p)
     labels = range(p.probabilities.shape[1])
     brier = brier_score_loss(p.gold, p.probabilities, labels=labels, scale_by_half=False)
@@ -136,7 +119,7 @@ def test_scores_agree_with_scikit_learn():
 
 def test_auroc_with_ties_and_weights_agrees_with_scikit_learn():
     random = np.random.default_rng(6)
-    p = random_predictions(seed=6)
+    p = simulate(seed=6)
     p = fixed_options(np.round(p.probabilities * 8) / 8, p.gold)
     weights = random.integers(0, 4, size=(3, len(p))).astype(np.float32)
     found = Sample(p, METRICS, Settings()).resampled(weights)["auroc"]
@@ -269,7 +252,7 @@ def test_the_order_of_questions_does_not_matter(p, seed):
 @given(st.permutations(range(4)), st.integers(0, 1000))
 @settings(deadline=None, max_examples=40)
 def test_the_order_of_labels_does_not_matter(order, seed):
-    p = random_predictions(seed, questions=60)
+    p = simulate(seed, questions=60)
     relabelled = fixed_options(p.probabilities[:, order], np.argsort(order)[p.gold])
     assert values(relabelled) == pytest.approx(values(p), abs=1e-9)
 
@@ -298,15 +281,15 @@ def test_predicting_the_base_rates_has_no_class_wise_error():
 
 
 def test_the_errors_of_a_calibrated_model_go_to_0():
-    few, many = (values(random_predictions(8, n)) for n in (200, 100_000))
+    few, many = (values(simulate(8, n)) for n in (200, 100_000))
     # A wrong temperature does not go away.
-    wrong = values(random_predictions(8, 20_000, temperature=0.5))
+    wrong = values(simulate(8, 20_000, temperature=0.5))
     for name in ("sce", "ace", "ece_debiased", "smooth_ece"):
         assert many[name] < 0.007 < few[name] < wrong[name], name
 
 
 def test_letter_mass_is_a_metric_of_letters_only():
-    p = random_predictions()
+    p = simulate()
     assert "letter_mass" not in values(p)
     with_mass = Predictions(p.probabilities, p.options, p.gold, np.full(len(p), 0.25))
     assert values(with_mass)["letter_mass"] == 0.25

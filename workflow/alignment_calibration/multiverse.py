@@ -22,7 +22,7 @@ from alignment_calibration.contract import (
 )
 from alignment_calibration.logits import read_logits
 from alignment_calibration.metrics import METRICS, Metric, Settings, formulas, tallies
-from alignment_calibration.permutations import tested_changes
+from alignment_calibration.permutations import changes_with_p_values
 from alignment_calibration.predictions import Predictions, padded
 from alignment_calibration.resampling import benjamini_hochberg
 
@@ -127,7 +127,7 @@ def pair_multiverse(
         ]
         for reading, before in by_model[0].items():
             for settings, metrics in universes():
-                tested = tested_changes(
+                tested = changes_with_p_values(
                     before, by_model[1][reading], metrics, settings, task, seed, permutations
                 )
                 found += [

@@ -22,7 +22,7 @@ from alignment_calibration.resampling import permutation_p_value, swaps
 Name = TypeVar("Name", bound=Hashable)
 
 
-def tested_changes(
+def changes_with_p_values(
     base: Predictions,
     aligned: Predictions,
     metrics: Mapping[Name, Metric],
@@ -78,7 +78,7 @@ def permutation_tests(
     for task in base:
         answers = read_pair(base[task], aligned[task])
         for method, (base_answers, aligned_answers) in answers.items():
-            found = tested_changes(
+            found = changes_with_p_values(
                 base_answers.predictions,
                 aligned_answers.predictions,
                 chosen,

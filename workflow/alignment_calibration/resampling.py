@@ -54,9 +54,12 @@ def swaps(seed: int, task: str, questions: int, permutations: int) -> Iterator[W
 def permutation_p_value(observed: float, permuted: Floats) -> float:
     """Two-sided p-value, (1 + #{|permuted| ≥ |observed|}) / (1 + R): valid at any R.
 
-    Phipson & Smyth (2010). Values equal but for rounding in single precision count as equal.
+    Phipson & Smyth (2010). Values equal but for rounding in single precision count as equal, and
+    permutations that leave the metric undefined as reaching it. NaN if the sample itself does.
     """
-    reached = np.abs(permuted) >= abs(observed) * (1 - 1e-5) - 1e-7
+    if not np.isfinite(observed):
+        return np.nan
+    reached = ~(np.abs(permuted) < abs(observed) * (1 - 1e-5) - 1e-7)
     return float((1 + np.count_nonzero(reached)) / (1 + permuted.size))
 
 
