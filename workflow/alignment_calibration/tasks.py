@@ -370,6 +370,7 @@ def build(
     """
     from lm_eval.tasks import TaskManager
 
+    _sandbox_templates()
     name = definition.name
     folder = scratch / name
     fields = _completed_fields(
@@ -394,6 +395,20 @@ def build(
         ) from None
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
     return task
+
+
+def _sandbox_templates() -> None:
+    """Make lm-eval fill its templates in Jinja's sandbox: as it comes, a template in a config or a
+    task YAML could run any code."""
+    import lm_eval.utils
+    from jinja2.sandbox import SandboxedEnvironment
+
+    env = lm_eval.utils.env
+    if not isinstance(env, SandboxedEnvironment):
+        lm_eval.utils.env = SandboxedEnvironment(
+            loader=env.loader, undefined=env.undefined, keep_trailing_newline=True
+        )
+        lm_eval.utils.env.filters = env.filters
 
 
 def _completed_fields(
