@@ -24,6 +24,7 @@ from tqdm import tqdm
 from alignment_calibration.contract import LOGITS, QUESTIONS
 from alignment_calibration.errors import UserError, run_cli
 from alignment_calibration.files import read_json, write_json
+from alignment_calibration.lease import lease
 from alignment_calibration.logits import expected_identity, is_current, write_logits
 from alignment_calibration.parquet import read_parquet
 
@@ -125,32 +126,40 @@ def _keep_if_current(cell: Cell) -> bool:
 def _score_cells(
     cells: Sequence[Cell], model: dict[str, Any], arguments: argparse.Namespace, terminal: TextIO
 ) -> None:
-    """Load the checkpoint and fill the logit files of `cells`, one after the other."""
+    """Lease GPUs, load the checkpoint and fill the logit files of `cells`, one after the other."""
+    tables = [read_parquet(cell.questions, QUESTIONS) for cell in cells]
     # Compute nodes often have no network, and the files are all here.
     os.environ["HF_HUB_OFFLINE"] = "1"
-    tables = [read_parquet(cell.questions, QUESTIONS) for cell in cells]
+    gpus = 0 if arguments.device in ("cpu", "mps") else model["spec"].get("gpus", 1)
+    with lease(gpus, holder=cells[0].name) as leased:
+        if leased:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
+        checkpoint = _load(model, arguments, gpus)
+        from alignment_calibration.scoring.tree import best_scorer
 
+        scorer = best_scorer(checkpoint.model, checkpoint.device, arguments.token_budget)
+        startup = time.perf_counter() - _STARTED
+        for cell, questions in zip(cells, tables, strict=True):
+            _score_cell(cell, questions, checkpoint, scorer, startup, terminal)
+
+
+def _load(model: dict[str, Any], arguments: argparse.Namespace, gpus: int) -> "Checkpoint":
+    """Load the checkpoint onto the device; only now is torch imported."""
     import torch
 
     from alignment_calibration.scoring.load import load_checkpoint, resolve_device
-    from alignment_calibration.scoring.plain import PlainScorer
 
     device = resolve_device(arguments.device)
     if device.type == "cpu":
         # Snakemake sets OMP_NUM_THREADS to the threads of the rule, which is 1.
         torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    spec = model["spec"]
-    checkpoint = load_checkpoint(
+    return load_checkpoint(
         model["path"],
         arguments.dtype,
         device,
-        gpus=spec.get("gpus", 1),
-        trust_remote_code=spec.get("trust_remote_code", False),
+        gpus=gpus,
+        trust_remote_code=model["spec"].get("trust_remote_code", False),
     )
-    scorer = PlainScorer(checkpoint.model, checkpoint.device, arguments.token_budget or 2048)
-    startup = time.perf_counter() - _STARTED
-    for cell, questions in zip(cells, tables, strict=True):
-        _score_cell(cell, questions, checkpoint, scorer, startup, terminal)
 
 
 def _score_cell(

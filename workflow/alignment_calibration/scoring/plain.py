@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from alignment_calibration.scoring import Request, Work
+from alignment_calibration.scoring.memory import halved, is_out_of_memory
 
 
 class PlainScorer:
@@ -31,12 +32,25 @@ class PlainScorer:
         while position < len(order):
             longest = len(requests[order[position]].input_ids)
             batch = order[position : position + max(1, self.token_budget // longest)]
-            with torch.inference_mode():
-                values = self._batch([requests[index] for index in batch])
+            values = self._try_batch([requests[index] for index in batch])
+            if values is None:
+                # One sequence is computed even if it is longer than the budget.
+                self.token_budget = halved(min(self.token_budget, len(batch) * longest))
+                continue
             results.update(zip(batch, values, strict=True))
             position += len(batch)
             progress(len(batch))
         return [results[index] for index in range(len(requests))]
+
+    def _try_batch(self, requests: Sequence[Request]) -> list[npt.NDArray[np.float32]] | None:
+        """The log-probabilities of a batch, or None if memory did not suffice for it."""
+        try:
+            with torch.inference_mode():
+                return self._batch(requests)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
 
     def _batch(self, requests: Sequence[Request]) -> list[npt.NDArray[np.float32]]:
         lengths = [len(request.input_ids) for request in requests]

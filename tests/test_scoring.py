@@ -1,0 +1,244 @@
+"""Log-probabilities of all scorers against plain forward passes, one sequence at a time."""
+
+import logging
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from alignment_calibration.errors import UserError
+from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.plain import PlainScorer
+from alignment_calibration.scoring.tree import TreeScorer, best_scorer, why_not
+
+CPU = torch.device("cpu")
+VOCABULARY = 97
+WINDOW = 8  # far shorter than the contexts below
+
+COMMON: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+MIXED = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 8,
+    "sliding_window": WINDOW,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+NEOX = {key: value for key, value in COMMON.items() if key != "num_key_value_heads"}
+GPT2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
+GPT2 |= {"bos_token_id": 1, "eos_token_id": 2}
+
+TREE: dict[str, Any] = {
+    "llama": lambda: transformers.LlamaConfig(**COMMON),
+    "mistral": lambda: transformers.MistralConfig(**COMMON, sliding_window=WINDOW),
+    "gemma": lambda: transformers.GemmaConfig(**COMMON, head_dim=8),
+    # Soft caps low enough to bend the results.
+    "gemma2": lambda: transformers.Gemma2Config(
+        **COMMON, **MIXED, attn_logit_softcapping=2.0, final_logit_softcapping=3.0
+    ),
+    "gemma3": lambda: transformers.Gemma3TextConfig(**COMMON, **MIXED),
+    "olmo": lambda: transformers.OlmoConfig(**COMMON),
+    "qwen2": lambda: transformers.Qwen2Config(**COMMON),
+    "qwen2-window": lambda: transformers.Qwen2Config(
+        **COMMON, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1
+    ),
+    "gpt-neox": lambda: transformers.GPTNeoXConfig(**NEOX),
+    "gpt2": lambda: transformers.GPT2Config(**GPT2),
+}
+PLAIN: dict[str, Any] = {
+    "bloom": lambda: transformers.BloomConfig(
+        vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4
+    ),
+    "mpt": lambda: transformers.MptConfig(vocab_size=VOCABULARY, d_model=32, n_layers=2, n_heads=4),
+    "falcon-alibi": lambda: transformers.FalconConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        alibi=True,
+    ),
+    "mamba": lambda: transformers.MambaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=8
+    ),
+    # The scorer knows nothing of this architecture's scaled logits, and must notice.
+    "granite": lambda: transformers.GraniteConfig(**COMMON, logits_scaling=4.0),
+}
+
+
+def tiny(config: Any) -> Any:
+    """A random model whose weights are large enough that every token matters."""
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(6)
+    return model
+
+
+def ids(rng: random.Random, length: int) -> tuple[int, ...]:
+    return tuple(rng.randrange(3, VOCABULARY) for _ in range(length))
+
+
+@pytest.fixture(scope="module")
+def requests() -> list[Request]:
+    """Seven questions below one header; shared first tokens, contexts that differ by option,
+    options of one token, an option twice, and one that continues another."""
+    rng = random.Random(0)
+    header = ids(rng, 20)
+    made = []
+    for question in range(7):
+        context = header + ids(rng, rng.randrange(3, 20))
+        first = ids(rng, 2) if question % 2 else ()
+        for choice in range(4):
+            own = (*context, choice + 3) if question % 3 == 0 else context
+            option = ids(rng, 1) if question == 4 else first + ids(rng, rng.randrange(1, 9))
+            made.append(Request(own, option))
+    made.append(made[0])
+    made.append(Request(made[-1].context_ids, made[-1].continuation_ids + ids(rng, 3)))
+    made.append(Request(ids(rng, 1), ids(rng, 1)))
+    return made
+
+
+def one_by_one(model: Any, requests: list[Request]) -> list[np.ndarray]:
+    """The definition: log-softmax of a forward pass over each sequence alone."""
+    results = []
+    for request in requests:
+        sequence = torch.tensor([request.context_ids + request.continuation_ids])
+        with torch.inference_mode():
+            logprobs = model(sequence).logits[0].double().log_softmax(dim=-1)
+        start = len(request.context_ids)
+        positions = range(start - 1, sequence.shape[1] - 1)
+        results.append(
+            np.array([float(logprobs[place, sequence[0, place + 1]]) for place in positions])
+        )
+    return results
+
+
+def largest_difference(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
+    assert [array.shape for array in found] == [array.shape for array in wanted]
+    return max(float(np.abs(a - b).max()) for a, b in zip(found, wanted, strict=True))
+
+
+def ignore(number: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("architecture", TREE)
+def test_tree_agrees_with_single_sequences_under_any_budget(architecture, requests):
+    model = tiny(TREE[architecture]())
+    wanted = one_by_one(model, requests)
+    assert isinstance(best_scorer(model, CPU, None), TreeScorer)
+    for budget in (30, 100, 100_000):
+        scorer = TreeScorer(model, CPU, budget)
+        assert largest_difference(scorer.score(requests, ignore), wanted) < 1e-4
+
+
+@pytest.mark.parametrize("architecture", ["mistral", "gemma2", "gemma3", "qwen2-window"])
+def test_the_sliding_window_matters_in_these_tests(architecture, requests):
+    config = TREE[architecture]()
+    windowed = one_by_one(tiny(config), requests)
+    config.sliding_window = 200
+    assert largest_difference(windowed, one_by_one(tiny(config), requests)) > 0.1
+
+
+@pytest.mark.parametrize("architecture", PLAIN)
+def test_other_architectures_fall_back_and_say_so(architecture, requests, caplog):
+    model = tiny(PLAIN[architecture]())
+    with caplog.at_level(logging.WARNING, logger="alignment_calibration"):
+        scorer = best_scorer(model, CPU, 64)
+    assert isinstance(scorer, PlainScorer)
+    said = [r for r in caplog.records if r.name.startswith("alignment_calibration")]
+    assert len(said) == 1
+    assert type(model).__name__ in said[0].getMessage()
+    assert largest_difference(scorer.score(requests, ignore), one_by_one(model, requests)) < 1e-4
+
+
+def test_every_distinct_prefix_is_computed_once(requests):
+    scorer = TreeScorer(tiny(TREE["llama"]()), CPU, 100_000)
+    scorer.score(requests, ignore)
+    prefixes = {
+        request.input_ids[: length + 1]
+        for request in requests
+        for length in range(len(request.input_ids))
+    }
+    assert scorer.work.trie_nodes == scorer.work.tokens_computed == len(prefixes)
+
+
+def test_letters_cost_one_pass_over_the_context():
+    context = ids(random.Random(1), 30)
+    scorer = TreeScorer(tiny(TREE["llama"]()), CPU, 1000)
+    scorer.score([Request(context, (letter,)) for letter in range(10, 14)], ignore)
+    assert scorer.work.tokens_computed == len(context)
+
+
+def test_progress_counts_every_request_once(requests):
+    model = tiny(TREE["llama"]())
+    for scorer in (TreeScorer(model, CPU, 60), PlainScorer(model, CPU, 60)):
+        done: list[int] = []
+        scorer.score(requests, done.append)
+        assert sum(done) == len(requests)
+
+
+def test_a_budget_shorter_than_any_context(requests):
+    model = tiny(TREE["llama"]())
+    found = TreeScorer(model, CPU, 5).score(requests[:5], ignore)
+    assert largest_difference(found, one_by_one(model, requests[:5])) < 1e-4
+
+
+def test_two_runs_give_the_same_bits(requests):
+    model = tiny(TREE["llama"]())
+    one, other = (TreeScorer(model, CPU, 60).score(requests, ignore) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_bfloat16_is_near_float32(requests):
+    model = tiny(TREE["llama"]())
+    wanted = one_by_one(model, requests)
+    half = model.to(torch.bfloat16)
+    assert why_not(half, CPU) is None
+    found = TreeScorer(half, CPU, 1000).score(requests, ignore)
+    plain = PlainScorer(half, CPU, 1000).score(requests, ignore)
+    # Both round; the tree must not stray further than the plain passes do.
+    assert largest_difference(found, wanted) < 2 * largest_difference(plain, wanted)
+
+
+@pytest.mark.parametrize("kind", [TreeScorer, PlainScorer])
+def test_out_of_memory_halves_the_budget_and_goes_on(kind, requests, monkeypatch, caplog):
+    model = tiny(TREE["llama"]())
+    wanted = one_by_one(model, requests)
+    forward = type(model.model).forward
+
+    def small_memory(self, input_ids, **others):
+        if input_ids.numel() > 40:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, input_ids=input_ids, **others)
+
+    monkeypatch.setattr(type(model.model), "forward", small_memory)
+    scorer = kind(model, CPU, 100)
+    assert largest_difference(scorer.score(requests, ignore), wanted) < 1e-4
+    assert scorer.token_budget <= 50
+
+
+def test_too_little_memory_for_anything_is_an_error(requests, monkeypatch):
+    model = tiny(TREE["llama"]())
+
+    def no_memory(self, **others):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(type(model.model), "forward", no_memory)
+    for scorer in (TreeScorer(model, CPU, 100), PlainScorer(model, CPU, 100)):
+        with pytest.raises(UserError, match="out of memory"):
+            scorer.score(requests, ignore)
