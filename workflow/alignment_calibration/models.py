@@ -142,7 +142,7 @@ def _weights(where: str, folder: Path) -> list[Path]:
     shards = _read_object(where, index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise UserError(f"{where}: {index} lists no weights under 'weight_map'")
-    files = [folder / str(name) for name in sorted(set(shards.values()))]
+    files = [folder / name for name in sorted({str(name) for name in shards.values()})]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise UserError(

@@ -86,9 +86,14 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
     # Jinja, hooks and lm-eval raise whatever comes to hand.
     except Exception as error:
         raise UserError(f"{_first_unanswerable(task, error)}") from None
-    for number, instances in groupby(task.instances, key=lambda instance: instance.doc_id):
+    by_document = groupby(task.instances, key=lambda instance: instance.doc_id)
+    instances = {number: list(group) for number, group in by_document}
+    for number in range(min(limit or len(task.eval_docs), len(task.eval_docs))):
         # Zero-padded, so that questions sort by number within their task.
-        yield from _rows_of_question(task, f"{name}/{number:06d}", list(instances))
+        question_id = f"{name}/{number:06d}"
+        if number not in instances:  # lm-eval leaves such a question out without a word
+            raise UserError(f"question {question_id}: has no options")
+        yield from _rows_of_question(task, question_id, instances[number])
 
 
 def _rows_of_question(task: Any, question_id: str, instances: Sequence[Any]) -> Iterator[Row]:
@@ -136,6 +141,8 @@ def _check(question_id: str, gold: Any, options: Sequence[str], listed: Sequence
     Raises:
         UserError: naming the question.
     """
+    if isinstance(options, str):  # its letters would be taken for options
+        raise UserError(f"question {question_id}: its options are one text, not a list of texts")
     if len(options) < 2:
         raise UserError(f"question {question_id}: has {len(options)} option; needs at least 2")
     if listed and len(listed) != len(options):
@@ -157,7 +164,7 @@ def _first_unanswerable(task: Any, error: Exception) -> str:
     for number, document in enumerate(task.eval_docs):
         try:
             task.doc_to_text(document)
-            task.doc_to_choice(document)
+            list(task.doc_to_choice(document))
             task.doc_to_target(document)
         except Exception as cause:
             kind = f"{type(cause).__name__}: {one_line(cause)}"

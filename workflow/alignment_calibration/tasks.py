@@ -113,9 +113,14 @@ class Library:
         lm-eval is left out.
         """
         found: set[Path] = set()
+        seen: set[str] = set()
         pending = [name for name in names if name in self._index]
         while pending:
-            read = self._read(self._index[pending.pop()])
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            read = self._read(self._index[name])
             known = {*read.files, *read.code, *_data_files(self._complete(read.config))}
             found |= {path for path in known if not path.is_relative_to(stock_folder())}
             members = read.config.get("task")
@@ -133,7 +138,13 @@ class Library:
         """
         found: dict[str, Definition] = {}
         for name in names:
-            for definition in self._expand(name, {}):
+            try:
+                definitions = list(self._expand(name, {}))
+            except RecursionError:
+                raise UserError(f"the lm-eval task {name!r} is made of itself") from None
+            if not definitions:
+                raise UserError(f"the lm-eval group {name!r} has no tasks")
+            for definition in definitions:
                 if definition.name in found:
                     raise UserError(
                         f"the lm-eval task {definition.name!r} comes in twice; name it only once"
@@ -197,13 +208,16 @@ class Library:
                 own = {k: v for k, v in member.items() if k not in _GROUP_KEYS}
                 yield from self._expand(name, shared | own)
 
-    def _read(self, path: Path) -> _Read:
-        """A YAML and its includes.
+    def _read(self, path: Path, within: tuple[Path, ...] = ()) -> _Read:
+        """A YAML and its includes; `within` are the files that include it.
 
         Raises:
-            UserError: if it cannot be read, or names code from outside ours and lm-eval's folders.
+            UserError: if it cannot be read, is no task, or names code from outside ours and
+                lm-eval's folders.
         """
         path = path.resolve()
+        if path in within:
+            raise UserError(f"{path}: includes itself")
         try:
             with open(path, encoding="utf-8") as stream:
                 config = yaml.load(stream, Loader=_Loader)
@@ -211,6 +225,8 @@ class Library:
             raise UserError(f"{path}: not a readable task ({one_line(error)})") from None
         if not isinstance(config, dict):
             raise UserError(f"{path}: not a task: its top level is not a mapping")
+        if problem := _misshapen(config):
+            raise UserError(f"{path}: not a task: {problem}")
         hooks = list(_hooks(config))
         if hooks and not any(map(path.is_relative_to, (self.own, stock_folder()))):
             raise UserError(
@@ -222,7 +238,7 @@ class Library:
         merged: dict[str, Any] = {}
         files = [path]
         for include in [includes] if isinstance(includes, str) else includes:
-            part = self._read(path.parent / include)
+            part = self._read(path.parent / include, (*within, path))
             merged |= part.config
             files += part.files
             code += part.code
@@ -246,6 +262,42 @@ class Library:
             return str(place / value)
 
         return config | {"dataset_kwargs": kwargs | {"data_files": absolute(kwargs["data_files"])}}
+
+
+def _misshapen(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with the kinds of those fields of a task that are read here."""
+
+    def texts(value: Any) -> bool:
+        if isinstance(value, dict):
+            return all(map(texts, value.values()))
+        return isinstance(value, str) or (isinstance(value, list) and all(map(texts, value)))
+
+    metadata = config.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        return "its metadata is not a mapping"
+    letters = metadata.get("letters") or {"question": "", "options": ""}
+    if not (
+        texts(letters) and isinstance(letters, dict) and {"question", "options"} <= set(letters)
+    ):
+        return "its metadata.letters needs the texts `question` and `options`"
+    if not isinstance(metadata.get("based_on") or "", str):
+        return "its metadata.based_on is not the name of a task"
+    if not texts(config.get("include") or []):
+        return "its include is not the path of a file"
+    members = config.get("task")
+    if isinstance(members, list) and not all(
+        isinstance(member, str)
+        or (
+            isinstance(member, dict)
+            and isinstance(member.get("task", member.get("group")), str | list)
+        )
+        for member in members
+    ):
+        return "its list of tasks holds something that is not the name of a task"
+    kwargs = config.get("dataset_kwargs")
+    if isinstance(kwargs, dict) and not texts(kwargs.get("data_files", "")):
+        return "its data_files are not names of files"
+    return None
 
 
 def _hooks(value: Any) -> Iterator[str]:
