@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -422,7 +422,7 @@ def build(
     """
     from lm_eval.tasks import TaskManager
 
-    _sandbox_templates()
+    _prepare_templates()
     name = definition.name
     folder = scratch / name
     fields = _completed_fields(
@@ -449,18 +449,23 @@ def build(
     return task
 
 
-def _sandbox_templates() -> None:
+def _prepare_templates() -> None:
     """Make lm-eval fill its templates in Jinja's sandbox: as it comes, a template in a config or a
-    task YAML could run any code."""
+    task YAML could run any code. And keep them compiled: lm-eval compiles a task's texts anew for
+    every document, which takes most of the time of this step.
+    """
     import lm_eval.utils
     from jinja2.sandbox import SandboxedEnvironment
 
     env = lm_eval.utils.env
-    if not isinstance(env, SandboxedEnvironment):
-        lm_eval.utils.env = SandboxedEnvironment(
-            loader=env.loader, undefined=env.undefined, keep_trailing_newline=True
-        )
-        lm_eval.utils.env.filters = env.filters
+    if isinstance(env, SandboxedEnvironment):
+        return
+    sandbox = SandboxedEnvironment(
+        loader=env.loader, undefined=env.undefined, keep_trailing_newline=True
+    )
+    sandbox.filters = env.filters
+    sandbox.from_string = lru_cache(maxsize=100)(sandbox.from_string)  # type: ignore[method-assign]
+    lm_eval.utils.env = sandbox
 
 
 def _completed_fields(

@@ -1,0 +1,202 @@
+"""Checkpoints are checked before a GPU is asked for, and the hub's refusals are explained."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+from huggingface_hub import errors
+from safetensors.numpy import save_file
+
+from alignment_calibration.errors import UserError
+from alignment_calibration.models import resolve
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def spec(**keys: Any) -> dict[str, Any]:
+    return {"gpus": 1, "trust_remote_code": False, "revision": "main", **keys}
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer.json").write_text("{}")
+    save_file({"weight": np.zeros(8, np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+def described(tmp_path: Path, slug: str = "m", **keys: Any) -> dict[str, Any]:
+    output = tmp_path / "m.json"
+    resolve(slug, spec(**keys), tmp_path / "converted", output)
+    return json.loads(output.read_text())
+
+
+def refused(tmp_path: Path, match: str, **keys: Any) -> None:
+    with pytest.raises(UserError, match=match) as error:
+        described(tmp_path, **keys)
+    assert str(error.value).startswith("models.m")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_a_local_checkpoint_is_described(tmp_path, checkpoint):
+    found = described(tmp_path, path=str(checkpoint))
+    assert found["model"] == "m"
+    assert found["path"] == str(checkpoint)
+    assert found["spec"]["path"] == str(checkpoint)
+    names = ["config.json", "model.safetensors", "tokenizer.json"]
+    assert [file["name"] for file in found["files"]] == names
+    for file in found["files"]:
+        content = (checkpoint / file["name"]).read_bytes()
+        assert file["size"] == len(content)
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_revision_follows_the_content_and_not_the_place(tmp_path, checkpoint):
+    first = described(tmp_path, path=str(checkpoint))["revision"]
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    (tmp_path / "copy" / "README.md").write_text("not part of the model")
+    (tmp_path / "copy" / "optimizer.pt").write_text("nor is this")
+    assert described(tmp_path, path=str(tmp_path / "copy"))["revision"] == first
+    (tmp_path / "copy" / "tokenizer.json").write_text('{"changed": 1}')
+    assert described(tmp_path, path=str(tmp_path / "copy"))["revision"] != first
+
+
+def test_missing_parts_are_named(tmp_path, checkpoint):
+    refused(tmp_path, r"models\.m\.path: found .*absent", path=str(tmp_path / "absent"))
+    (checkpoint / "tokenizer.json").unlink()
+    refused(tmp_path, "checkpoint has no tokenizer", path=str(checkpoint))
+    (checkpoint / "config.json").write_text("{")
+    refused(tmp_path, "config.json is not valid JSON", path=str(checkpoint))
+    (checkpoint / "config.json").unlink()
+    refused(tmp_path, "has no config.json", path=str(checkpoint))
+    (checkpoint / "adapter_config.json").write_text("{}")
+    refused(tmp_path, "merge the two", path=str(checkpoint))
+
+
+def test_only_safetensors_are_taken(tmp_path, checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    refused(tmp_path, "has no weights", path=str(checkpoint))
+    (checkpoint / "pytorch_model.bin").write_bytes(b"\x80\x02")
+    refused(tmp_path, r"only pickled weights \(pytorch_model.bin\)", path=str(checkpoint))
+
+
+def test_a_file_cut_short_is_found(tmp_path, checkpoint):
+    weights = checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    refused(tmp_path, "model.safetensors is damaged or cut short", path=str(checkpoint))
+
+
+def test_every_shard_of_an_index_must_be_there(tmp_path, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00002.safetensors")
+    shards = {f"w{n}": f"model-0000{n}-of-00002.safetensors" for n in (1, 2)}
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": shards}))
+    refused(tmp_path, "lacks 1 of 2 shards .* model-00002-of-00002", path=str(checkpoint))
+    save_file({"w2": np.zeros(1)}, checkpoint / "model-00002-of-00002.safetensors")
+    assert len(described(tmp_path, path=str(checkpoint))["files"]) == 5
+
+
+def test_code_of_the_checkpoint_counts_only_if_it_is_trusted(tmp_path, checkpoint, capsys):
+    (checkpoint / "modeling.py").write_text("")
+    trusted = described(tmp_path, path=str(checkpoint), trust_remote_code=True)
+    assert "modeling.py" in [file["name"] for file in trusted["files"]]
+    assert "models.m: trust_remote_code is on" in capsys.readouterr().out
+    found = described(tmp_path, path=str(checkpoint))
+    assert "modeling.py" not in [file["name"] for file in found["files"]]
+    assert capsys.readouterr().out == ""
+
+
+def response(status: int) -> Any:
+    """An answer of the hub, in the class that huggingface_hub itself uses."""
+    http = __import__(errors.HTTPError.__module__.partition(".")[0])
+    request = http.Request("GET", "https://huggingface.co/api/models/org/name")
+    return http.Response(status, request=request)
+
+
+def lost_connection() -> Exception:
+    error = errors.LocalEntryNotFoundError("An error happened\nwhile trying to locate the files")
+    http = __import__(errors.HTTPError.__module__.partition(".")[0])
+    error.__cause__ = http.ConnectError("name resolution failed")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "match"),
+    [
+        (
+            errors.GatedRepoError("403 Client Error.\nCannot access", response=response(403)),
+            r"org/name is gated: accept its terms at https://.*/org/name and set HF_TOKEN",
+        ),
+        (
+            errors.RepositoryNotFoundError("404\nNot Found", response=response(404)),
+            "no repository 'org/name'",
+        ),
+        (
+            errors.RevisionNotFoundError("404\nNot Found", response=response(404)),
+            r"models\.m\.revision: org/name has no branch, tag or commit 'v9'",
+        ),
+        (lost_connection(), r"cannot be reached \(ConnectError\)"),
+        (errors.HfHubHTTPError("500\nServer", response=response(500)), "the hub answered 500"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "no space left for org/name",
+        ),
+        (PermissionError(errno.EACCES, "denied", "/cache"), "cannot be downloaded .*denied"),
+    ],
+)
+def test_the_hubs_refusals_in_one_line(tmp_path, monkeypatch, error, match):
+    def refuse(*args: Any, **kwargs: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    refused(tmp_path, match, hub="org/name", revision="v9")
+
+
+def test_a_snapshot_of_the_hub(tmp_path, monkeypatch, checkpoint):
+    snapshot = tmp_path / "snapshots" / COMMIT
+    asked = {}
+
+    def give(hub: str, **kwargs: Any) -> str:
+        asked.update(kwargs, hub=hub)
+        snapshot.parent.mkdir()
+        checkpoint.rename(snapshot)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
+    found = described(tmp_path, hub="org/name")
+    assert found["revision"] == COMMIT
+    assert found["path"] == str(snapshot)
+    assert (asked["hub"], asked["revision"]) == ("org/name", "main")
+    listing = {
+        "config.json": True,
+        "model-00001-of-00002.safetensors": True,
+        "tokenizer.model": True,
+        "pytorch_model.bin": False,
+        "modeling_custom.py": False,
+        "consolidated.safetensors": False,
+        "original/params.json": False,
+        "onnx/model.onnx": False,
+    }
+    taken = huggingface_hub.utils.filter_repo_objects(
+        listing, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
+    )
+    assert list(taken) == [name for name, wanted in listing.items() if wanted]
+
+
+def test_without_a_network_the_cache_is_asked(tmp_path, monkeypatch):
+    """The real download function, forbidden to go out: it raises what the test above made up."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    refused(
+        tmp_path, r"org/name is not complete in the cache .*OfflineModeIsEnabled", hub="org/name"
+    )
