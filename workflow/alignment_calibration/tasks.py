@@ -350,6 +350,11 @@ def _stock_yamls() -> tuple[Path, ...]:
     )
 
 
+@cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 _DEFINES = rb"""^["']?(?:task|group)["']?\s*:\s*["']?([^"'\s#\[{]+)["']?\s*(?:#.*)?$"""
 
 
@@ -362,7 +367,7 @@ def _stock_file(name: str) -> Path | None:
     wanted = name.encode()
 
     def defines(path: Path) -> bool:
-        return wanted in re.findall(_DEFINES, path.read_bytes(), flags=re.MULTILINE)
+        return wanted in re.findall(_DEFINES, _content(path), flags=re.MULTILINE)
 
     namesakes = [path for path in _stock_yamls() if path.stem.lstrip("_") == name]
     for paths in (namesakes, _stock_yamls()):
@@ -375,7 +380,7 @@ def _stock_file(name: str) -> Path | None:
 def _stock_tag(name: str, read: Callable[[Path], _Read]) -> list[tuple[str, Path]]:
     """lm-eval's tasks with this tag, by name; a task has the tags of what it includes, too."""
     word = re.compile(rb"""["'\s\[,-]""" + re.escape(name.encode()) + rb"""["'\s\],]""")
-    naming = {path.parent for path in _stock_yamls() if word.search(path.read_bytes() + b"\n")}
+    naming = {path.parent for path in _stock_yamls() if word.search(_content(path) + b"\n")}
     found = {}
     for path in _stock_yamls():
         if path.parent in naming and path.suffix == ".yaml":
@@ -391,7 +396,7 @@ def _stock_names() -> list[str]:
     return [
         match.decode()
         for path in _stock_yamls()
-        for match in re.findall(_DEFINES, path.read_bytes(), flags=re.MULTILINE)
+        for match in re.findall(_DEFINES, _content(path), flags=re.MULTILINE)
     ]
 
 
@@ -464,7 +469,7 @@ def _prepare_templates() -> None:
         loader=env.loader, undefined=env.undefined, keep_trailing_newline=True
     )
     sandbox.filters = env.filters
-    sandbox.from_string = lru_cache(maxsize=100)(sandbox.from_string)  # type: ignore[method-assign]
+    sandbox.from_string = lru_cache(maxsize=100)(sandbox.from_string)  # type: ignore
     lm_eval.utils.env = sandbox
 
 
