@@ -36,7 +36,30 @@ rule published_table_1:
         "../scripts/published_table_1.py"
 
 
+rule published_audit:
+    input:
+        published=str(ROOT / "data/published/changes.csv"),
+        code=[*TABLE_CODE, *METRICS_CODE, *code("published", "ranks", "sce_audit")],
+    output:
+        audit=f"results/{PUBLISHED}/audit.parquet",
+        audit_table=table_files(PUBLISHED, "audit"),
+        recovered=table_files(PUBLISHED, "recovered"),
+        ranks=table_files(PUBLISHED, "audit_ranks"),
+    log:
+        f"results/{PUBLISHED}/logs/audit.log",
+    benchmark:
+        f"results/{PUBLISHED}/benchmarks/audit.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/published_audit.py"
+
+
 rule published:
     input:
         table_files(PUBLISHED, "changes", "ranks", "table_1"),
+        table_files(PUBLISHED, "audit", "recovered", "audit_ranks"),
+        f"results/{PUBLISHED}/audit.parquet",
+        f"results/{PUBLISHED}/rank_agreement.parquet",
     localrule: True
