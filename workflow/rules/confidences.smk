@@ -4,19 +4,22 @@
 rule confidences:
     input:
         logits=lambda w: [
-            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.parquet" for prompt in PROMPTS[w.task]
+            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.parquet"
+            for prompt in PROMPTS[w.task]
+        ],
+        # Missing after a job that failed: see `score`.
+        current=lambda w: [
+            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.current"
+            for prompt in PROMPTS[w.task]
         ],
         questions=lambda w: [
-            f"{RESULTS}/questions/{w.task}/{prompt}.parquet" for prompt in PROMPTS[w.task]
+            f"{RESULTS}/questions/{w.task}/{prompt}.parquet"
+            for prompt in PROMPTS[w.task]
         ],
         model=f"{RESULTS}/models/{{model}}.json",
         code=code("confidences", "logits"),
     output:
         f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
-    params:
-        prompts=lambda w: PROMPTS[w.task],
-        methods=lambda w: STUDY["methods"],
-        dtype=lambda w: dtype_of(w.model),
     log:
         f"{LOGS}/confidences/{{model}}/{{task}}.log",
     benchmark:
@@ -26,5 +29,9 @@ rule confidences:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        prompts=lambda w: PROMPTS[w.task],
+        methods=lambda w: STUDY["methods"],
+        dtype=lambda w: dtype_of(w.model),
     script:
         "../scripts/confidences.py"

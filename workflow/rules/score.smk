@@ -14,15 +14,81 @@ def cpu_threads():
     return max(1, cores // max(1, at_once))
 
 
+def cells_of(model):
+    """Questions and logit file of every cell of a model."""
+    return [
+        (
+            f"{RESULTS}/questions/{task}/{prompt}.parquet",
+            f"{RESULTS}/logits/{model}/{task}/{prompt}.parquet",
+        )
+        for task in TASKS
+        for prompt in PROMPTS[task]
+    ]
+
+
+# How cells are computed, not what comes out: resources and not params, since another device or
+# budget is no reason to score again.
+HOW_TO_SCORE = dict(
+    device=STUDY["scoring"]["device"],
+    token_budget=str(STUDY["scoring"]["token_budget"]),
+    cpu_threads=cpu_threads(),
+)
+# `exec`: the job then has Snakemake itself as its parent, and ends with it.
+SCORE = (
+    "exec python -m alignment_calibration.score --model {input.model:q}"
+    " --dtype {params.dtype:q} --device {resources.device:q}"
+    " --token-budget {resources.token_budget:q} --threads {resources.cpu_threads}"
+    " --log {log:q}"
+)
+
+if STUDY["scoring"]["load_once"]:
+
+    rule score_model:
+        input:
+            model=f"{RESULTS}/models/{{model}}.json",
+            questions=lambda w: [questions for questions, _ in cells_of(w.model)],
+        output:
+            # The logit files are the outputs of `score`, whose jobs then only look at them: so a
+            # study may switch between the two ways, and a cell can be scored by itself.
+            touch(f"{RESULTS}/logits/{{model}}/scored"),
+        log:
+            f"{LOGS}/score_model/{{model}}.log",
+        benchmark:
+            f"{BENCHMARKS}/score_model/{{model}}.tsv"
+        conda:
+            "../../envs/scoring.yaml"
+        threads: 1
+        resources:
+            **HOW_TO_SCORE,
+            gpu=lambda w: gpus_of(w.model),
+            mem_mb=lambda w, attempt: 16000 * attempt,
+            runtime=lambda w, attempt: 1440 * attempt,
+        params:
+            dtype=lambda w: dtype_of(w.model),
+            cells=lambda w: [
+                part for cell in cells_of(w.model) for part in ("--cell", *cell)
+            ],
+        shell:
+            SCORE + " {params.cells:q}"
+
+
 rule score:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
         questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+        scored=(
+            f"{RESULTS}/logits/{{model}}/scored"
+            if STUDY["scoring"]["load_once"]
+            else []
+        ),
     output:
         # `update`: Snakemake leaves the old files in place, and the job looks whether they are
         # what it would write (by their identity), so that a touched tree is not scored again.
         logits=update(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.parquet"),
         run=update(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.run.json"),
+        # After a failed update Snakemake restores the old files and would take them for current.
+        # This one it removes before the job starts, so that the job is run again.
+        current=touch(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.current"),
     log:
         f"{LOGS}/score/{{model}}/{{task}}/{{prompt}}.log",
     benchmark:
@@ -31,19 +97,11 @@ rule score:
         "../../envs/scoring.yaml"
     threads: 1
     resources:
+        **HOW_TO_SCORE,
         gpu=lambda w: gpus_of(w.model),
         mem_mb=lambda w, attempt: 16000 * attempt,
         runtime=lambda w, attempt: 240 * attempt,
-        # Not params, since they decide how a cell is computed and not what comes out: another
-        # device or budget is no reason to score again.
-        device=STUDY["scoring"]["device"],
-        token_budget=str(STUDY["scoring"]["token_budget"]),
-        cpu_threads=cpu_threads(),
     params:
         dtype=lambda w: dtype_of(w.model),
     shell:
-        # `exec`: the job then has Snakemake itself as its parent, and ends with it.
-        "exec python -m alignment_calibration.score --model {input.model:q}"
-        " --dtype {params.dtype:q} --device {resources.device:q}"
-        " --token-budget {resources.token_budget:q} --threads {resources.cpu_threads}"
-        " --log {log:q} --cell {input.questions:q} {output.logits:q}"
+        SCORE + " --cell {input.questions:q} {output.logits:q}"
