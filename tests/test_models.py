@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gguf
 import huggingface_hub
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import errors
 from safetensors.numpy import save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.models import resolve
@@ -200,3 +203,69 @@ def test_without_a_network_the_cache_is_asked(tmp_path, monkeypatch):
     refused(
         tmp_path, r"org/name is not complete in the cache .*OfflineModeIsEnabled", hub="org/name"
     )
+
+
+def write_gguf(path: Path, model: Any) -> None:
+    """A Llama as llama.cpp's converter would write it: float32, query and key rows interleaved."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<s>", *"abcdefghijklmn", "ba"])
+    writer.add_token_types([gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * 15)
+    writer.add_token_merges(["b a"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        values = tensor.numpy()
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            heads = config.num_attention_heads
+            rows = values.reshape(heads, 2, values.shape[0] // heads // 2, values.shape[1])
+            values = rows.swapaxes(1, 2).reshape(values.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), values.copy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_becomes_the_checkpoint_it_was_made_of(tmp_path):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=16,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    original = LlamaForCausalLM(config).eval()
+    source = tmp_path / "tiny.gguf"
+    write_gguf(source, original)
+
+    found = described(tmp_path, path=str(tmp_path), gguf_file="tiny.gguf")
+
+    assert found["revision"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert found["path"] == str(tmp_path / "converted")
+    model = AutoModelForCausalLM.from_pretrained(found["path"])
+    tokenizer = AutoTokenizer.from_pretrained(found["path"])
+    ids = torch.tensor([tokenizer("badge")["input_ids"][-4:]])
+    assert tokenizer.convert_ids_to_tokens(ids[0]) == ["ba", "d", "g", "e"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, original(ids).logits)
+    refused_file = {"path": str(tmp_path), "gguf_file": "absent.gguf"}
+    (tmp_path / "m.json").unlink()
+    refused(tmp_path, r"models\.m\.gguf_file: .* has no file 'absent.gguf'", **refused_file)
