@@ -25,6 +25,7 @@ rule all:
     default_target: True
     input:
         figure_files(STUDY["study"], *TIDY),
+        table_files(STUDY["study"], *TABLES),
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",
         f"{RESULTS}/rank_agreement.parquet",

@@ -15,6 +15,7 @@ from alignment_calibration.tables import (
     change_table,
     latex,
     markdown,
+    model_table,
     paragraph,
     percent,
     rank_table,
@@ -188,3 +189,26 @@ def test_latex_compiles(tmp_path, rows):
         check=False,
     )
     assert run.returncode == 0, run.stdout[-2000:]
+
+
+def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
+    metrics = pd.DataFrame(
+        [
+            ("X", stage, f"x-{stage}", "t", "choice", metric, value, value - 0.01, value + 0.01, 9)
+            for stage, metric, value in [
+                ("base", "accuracy", 0.5),
+                ("aligned", "accuracy", 0.625),
+                ("base", "nll", 1.25),
+            ]
+        ],
+        columns=[
+            *("pair", "stage", "model", "task", "method", "metric"),
+            *("value", "ci_low", "ci_high", "n"),
+        ],
+    )
+    assert rows_of(markdown(model_table(metrics))) == [
+        ["task", "pair", "stage", "accuracy", "nll (nats)"],
+        [":--", ":--", ":--", "--:", "--:"],
+        ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
+        ["t", "X", "aligned", "62.5 [61.5, 63.5]", MISSING],
+    ]

@@ -23,6 +23,12 @@ PAGE_ROWS = 45
 #: Different rankings side by side in a rank table; further ones stand below.
 RANK_COLUMNS = 4
 
+#: Metrics side by side in the table of models; further ones stand below.
+METRIC_COLUMNS = 4
+
+#: Metrics that are no fractions but nats.
+NATS = frozenset({"nll"})
+
 #: Type and gaps of a LaTeX table: three columns of rates with intervals fit the width of a page.
 LATEX_SIZE = r"\footnotesize\setlength{\tabcolsep}{4pt}"
 
@@ -188,6 +194,45 @@ def shared_rankings(changes: pd.DataFrame) -> list[TasksAndRanking]:
     return columns
 
 
+def model_table(metrics: pd.DataFrame) -> Table:
+    """Accuracy and calibration of every model with intervals, a section per method.
+
+    Args:
+        metrics: rows of ALL_METRICS. A base model of several pairs stands under each.
+    """
+    names = in_order(metrics["metric"], ["accuracy"])
+    cells = {
+        (row["method"], row["task"], row["pair"], row["stage"], row["metric"]): value_cell(
+            row["metric"], row["value"], row["ci_low"], row["ci_high"]
+        )
+        for row in metrics.to_dict("records")
+    }
+    sections = []
+    for method in in_order(metrics["method"], METHODS):
+        keys = sorted({key[1:3] for key in cells if key[0] == method})
+        for start in range(0, len(names), METRIC_COLUMNS):
+            block = names[start : start + METRIC_COLUMNS]
+            header = [f"{name} (nats)" if name in NATS else name for name in block]
+            sections.append(
+                Section(
+                    caption=f"Metrics under {method}, in percent unless in nats.",
+                    align=("l", "l", "l", *("r" for _ in block)),
+                    header=("task", "pair", "stage", *header),
+                    rows=tuple(
+                        (
+                            *key,
+                            stage,
+                            *(cells.get((method, *key, stage, n), MISSING) for n in block),
+                        )
+                        for key in keys
+                        for stage in ("base", "aligned")
+                    ),
+                )
+            )
+    notes = ["In brackets: 95 % interval."] if metrics["ci_low"].notna().any() else []
+    return Table("Accuracy and calibration of the models", metrics, tuple(sections), tuple(notes))
+
+
 # Cells ---------------------------------------------------------------------------------------
 
 
@@ -206,6 +251,20 @@ def rate_cell(rate: float, low: float, high: float, q_value: float) -> str:
         digits = decimals(rate)
         text += f" [{percent(low, digits)}, {percent(high, digits)}]"
     return Bold(text) if q_value < SIGNIFICANCE else text
+
+
+def value_cell(metric: str, value: float, low: float, high: float) -> str:
+    """A metric with its interval: in percent, or in nats if it is."""
+    if pd.isna(value):
+        return MISSING
+
+    def text(number: float) -> str:
+        if metric in NATS:
+            return f"{number:.3f}".replace("-", "−")
+        return percent(number, 1)
+
+    interval = "" if pd.isna(low) or pd.isna(high) else f" [{text(low)}, {text(high)}]"
+    return text(value) + interval
 
 
 def percent(fraction: float, digits: int | None = None, *, sign: bool = False) -> str:

@@ -59,6 +59,7 @@ def one_of(names):
 # The study of the published numbers (`snakemake published`): the rules from `changes` on are
 # written for any study, so that they run on it as well.
 PUBLISHED = "published"
+PUBLISHED_CHANGES = str(ROOT / "data/published/changes.csv")
 
 
 wildcard_constraints:

@@ -3,7 +3,7 @@
 
 rule published_changes:
     input:
-        published=str(ROOT / "data/published/changes.csv"),
+        published=PUBLISHED_CHANGES,
         code=code("published", "ranks", "frames", "contract"),
     output:
         parquet=f"results/{PUBLISHED}/changes.parquet",
@@ -38,7 +38,7 @@ rule published_table_1:
 
 rule published_audit:
     input:
-        published=str(ROOT / "data/published/changes.csv"),
+        published=PUBLISHED_CHANGES,
         code=[*TABLE_CODE, *METRICS_CODE, *code("published", "ranks", "sce_audit")],
     output:
         audit=f"results/{PUBLISHED}/audit.parquet",
@@ -58,7 +58,7 @@ rule published_audit:
 
 rule published:
     input:
-        table_files(PUBLISHED, "changes", "ranks", "table_1"),
+        table_files(PUBLISHED, "changes", "ranks", "claims", "table_1"),
         table_files(PUBLISHED, "audit", "recovered", "audit_ranks"),
         f"results/{PUBLISHED}/audit.parquet",
         f"results/{PUBLISHED}/rank_agreement.parquet",

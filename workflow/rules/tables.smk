@@ -46,7 +46,63 @@ rule rank_table:
         "../scripts/rank_table.py"
 
 
+rule claims:
+    input:
+        changes="results/{study}/changes.parquet",
+        code=[*TABLE_CODE, *code("claims", "ranks")],
+    output:
+        table_files("{study}", "claims"),
+    log:
+        "results/{study}/logs/tables/claims.log",
+    benchmark:
+        "results/{study}/benchmarks/tables/claims.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/claims.py"
+
+
+rule model_table:
+    input:
+        metrics=f"{RESULTS}/metrics.parquet",
+        code=TABLE_CODE,
+    output:
+        table_files(STUDY["study"], "models"),
+    log:
+        f"{RESULTS}/logs/tables/models.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables/models.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/model_table.py"
+
+
+# The study of the config beside the published one.
+rule comparison:
+    input:
+        changes=f"{RESULTS}/changes.parquet",
+        published=PUBLISHED_CHANGES,
+        code=[*TABLE_CODE, *code("comparison", "published")],
+    output:
+        table_files(STUDY["study"], "comparison"),
+    log:
+        f"{RESULTS}/logs/tables/comparison.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables/comparison.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/comparison.py"
+
+
+TABLES = ["changes", "ranks", "claims", "models", "comparison"]
+
+
 rule tables:
     input:
-        table_files(STUDY["study"], "changes", "ranks"),
+        table_files(STUDY["study"], *TABLES),
     localrule: True

@@ -1,0 +1,11 @@
+"""Bind the rule `claims` to the package."""
+
+from alignment_calibration.claims import claims_table
+from alignment_calibration.contract import CHANGES
+from alignment_calibration.errors import logged
+from alignment_calibration.frames import read_frame
+from alignment_calibration.tables import write_table
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        write_table(claims_table(read_frame(snakemake.input.changes, CHANGES)), snakemake.output)
