@@ -90,7 +90,7 @@ class Library:
 
     def __init__(self, own: Path, folders: Sequence[str | Path] = ()) -> None:
         self.own = own.resolve()
-        self.folders = [Path(folder) for folder in folders]
+        self.folders = [Path(folder).resolve() for folder in folders]
 
     @cached_property
     def _index(self) -> dict[str, Path]:
