@@ -18,8 +18,13 @@ from alignment_calibration.metrics.formulas import LABEL, ONE_VS_REST, PROBABILI
 from alignment_calibration.metrics.step import settings_of
 from alignment_calibration.predictions import Booleans, Floats, Predictions, read_pair
 
-#: Field of the tally `questions` of each mean.
-MEANS = {"accuracy": 1, "confidence": 2, "brier": 3, "nll": 4}
+#: The number of each question whose mean a metric is.
+MEANS = {
+    "accuracy": "correct",
+    "confidence": "confidence",
+    "brier": "squared_error",
+    "nll": "log_loss",
+}
 #: Tally of each binned error, and the fields whose gap it is.
 ERRORS = {
     "ece": (tallies.top_equal_width, 2, 1),
@@ -34,15 +39,15 @@ def contributions(predictions: Predictions, settings: Settings) -> dict[str, Flo
     """What each question adds to each metric that can be split: arrays of shape (N,) that sum to
     the metric.
     """
-    means = tallies.questions(predictions, settings, predictions) / len(predictions)
-    found: dict[str, Floats] = {name: means[:, field] for name, field in MEANS.items()}
+    count = len(predictions)
+    found = {name: getattr(predictions, number) / count for name, number in MEANS.items()}
     found["overconfidence"] = found["confidence"] - found["accuracy"]
     for name, (tally, observed, expected) in ERRORS.items():
         columns = tally(predictions, settings, predictions)
-        gaps = columns[:, observed] - columns[:, expected]
-        signed = gaps * np.sign(gaps.sum(axis=0))
-        shares = signed.reshape(len(predictions), -1).sum(axis=1)
-        found[name] = shares / columns[:, 0].sum()
+        sums = columns.total()
+        signs = np.sign(sums[observed] - sums[expected]).ravel()[columns.cells]
+        gaps = (columns.fields[observed] - columns.fields[expected]) * signs
+        found[name] = gaps.sum(axis=1) / sums[0].sum()
     return found
 
 

@@ -53,7 +53,7 @@ class Predictions:
     @cached_property
     def confidence(self) -> Floats:
         """Shape (N,): probability of the predicted option."""
-        return np.asarray(self.probabilities.max(axis=1))
+        return np.asarray(self.probabilities[np.arange(len(self)), self.predicted])
 
     @cached_property
     def correct(self) -> Booleans:
@@ -70,6 +70,18 @@ class Predictions:
         """Shape (N, K): 1 at the right option, else 0."""
         one_hot = np.arange(self.probabilities.shape[1]) == self.gold[:, None]
         return np.asarray(one_hot, dtype=np.float64)
+
+    @cached_property
+    def squared_error(self) -> Floats:
+        """Shape (N,): Brier score, the squared distance to the right answer, 0 to 2."""
+        return np.asarray(((self.probabilities - self.one_hot_gold) ** 2).sum(axis=1))
+
+    @cached_property
+    def log_loss(self) -> Floats:
+        """Shape (N,): negative log-likelihood of the right option in nats; of a probability that
+        underflowed, that of the smallest positive number, 708 nats.
+        """
+        return -np.log(np.maximum(self.gold_probability, np.finfo(np.float64).tiny))
 
     def with_probabilities(self, probabilities: Floats) -> "Predictions":
         """The same questions with other probabilities, of shape (N, K)."""

@@ -3,8 +3,10 @@
 To add a metric, write a formula over a tally (or a curve) and add a line to `METRICS`.
 """
 
+import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
@@ -43,8 +45,9 @@ class Metric:
     letters_only: bool = False
 
 
-def _mean(field: int, worse: Literal[-1, 0, 1], letters_only: bool = False) -> Metric:
-    return Metric(worse, tallies.questions, formulas.mean_of(field), letters_only=letters_only)
+def _mean(number: str, worse: Literal[-1, 0, 1], letters_only: bool = False) -> Metric:
+    tally = tallies.of_questions(operator.attrgetter(number))
+    return Metric(worse, tally, formulas.mean, letters_only=letters_only)
 
 
 def _error(tally: Tally, formula: Callable[[Floats], Floats]) -> Metric:
@@ -55,10 +58,14 @@ def _brier_part(formula: Callable[[Floats], Floats], worse: Literal[-1, 0, 1]) -
     return Metric(worse, tallies.class_equal_width, formula, interval="basic")
 
 
+OVERCONFIDENCE = tallies.of_questions(
+    operator.attrgetter("confidence"), operator.attrgetter("correct")
+)
+
 METRICS: dict[str, Metric] = {
-    "accuracy": _mean(1, worse=-1),
-    "confidence": _mean(2, worse=0),
-    "overconfidence": Metric(0, tallies.questions, formulas.overconfidence),
+    "accuracy": _mean("correct", worse=-1),
+    "confidence": _mean("confidence", worse=0),
+    "overconfidence": Metric(0, OVERCONFIDENCE, formulas.mean_difference),
     "ece": _error(tallies.top_equal_width, formulas.top_label_error),
     "ece_equal_mass": _error(tallies.top_equal_mass, formulas.top_label_error),
     "ece_debiased": _error(tallies.top_equal_width, formulas.top_label_debiased),
@@ -68,14 +75,14 @@ METRICS: dict[str, Metric] = {
     "sce_ovr": _error(tallies.class_equal_width, formulas.one_vs_rest_error),
     "ace": _error(tallies.class_equal_mass, formulas.class_wise_error),
     "tace": _error(tallies.class_equal_mass_above, formulas.class_wise_error_above),
-    "brier": _mean(3, worse=1),
+    "brier": _mean("squared_error", worse=1),
     "brier_reliability": _brier_part(formulas.brier_reliability, worse=1),
     "brier_resolution": _brier_part(formulas.brier_resolution, worse=-1),
     "brier_uncertainty": _brier_part(formulas.brier_uncertainty, worse=0),
-    "nll": _mean(4, worse=1),
+    "nll": _mean("log_loss", worse=1),
     "auroc": Metric(-1, curve=curves.auroc),
     "aurc": Metric(1, curve=curves.aurc),
-    "letter_mass": _mean(5, worse=0, letters_only=True),
+    "letter_mass": _mean("letter_mass", worse=0, letters_only=True),
 }
 
 
@@ -107,13 +114,16 @@ class Sample(Generic[Name]):
             for tally in dict.fromkeys(metric.tally for metric in self.metrics.values())
             if tally is not None
         }
-        self._float32 = {
-            tally: columns.astype(np.float32) for tally, columns in self.tallies.items()
+
+    @cached_property
+    def _rows(self) -> dict[Tally, Floats]:
+        return {
+            tally: columns.dense().astype(np.float32) for tally, columns in self.tallies.items()
         }
 
     def values(self) -> dict[Name, float]:
         """The metrics of the sample as it is, in double precision."""
-        sums = {tally: columns.sum(axis=0)[None] for tally, columns in self.tallies.items()}
+        sums = {tally: columns.total()[None] for tally, columns in self.tallies.items()}
         weights = np.ones((1, len(self.predictions)))
         confidence, correct = self.predictions.confidence, self.predictions.correct
         return {
@@ -123,7 +133,10 @@ class Sample(Generic[Name]):
 
     def resampled(self, weights: Floats) -> dict[Name, Floats]:
         """The metrics under weights of shape (R, N), each of shape (R,), in single precision."""
-        sums = {tally: _weighted(weights, columns) for tally, columns in self._float32.items()}
+        sums = {
+            tally: (weights @ rows).reshape(-1, *self.tallies[tally].shape)
+            for tally, rows in self._rows.items()
+        }
         confidence, correct = self.predictions.confidence, self.predictions.correct
         return {
             name: _value(metric, sums, confidence, correct, weights)
@@ -157,11 +170,12 @@ class Comparison(Generic[Name]):
         self._correct = sample.predictions.correct
         self._ranks = np.concatenate([_ranks(base.confidence), _ranks(aligned.confidence)])
         count = len(base)
-        self._base_sums = {t: c[:count].sum(axis=0) for t, c in sample.tallies.items()}
-        self._total = {t: c.sum(axis=0) for t, c in sample.tallies.items()}
-        self._differences = {
-            t: (c[count:] - c[:count]).astype(np.float32) for t, c in sample.tallies.items()
-        }
+        self._base_sums, self._total, self._differences = {}, {}, {}
+        for tally, columns in sample.tallies.items():
+            rows = columns.dense()
+            self._base_sums[tally] = rows[:count].sum(axis=0)
+            self._total[tally] = columns.total()
+            self._differences[tally] = (rows[count:] - rows[:count]).astype(np.float32)
 
     def changes(self, swaps: Floats) -> dict[Name, Floats]:
         """Change (aligned − base) of each metric after swapping the two models' predictions.
@@ -173,8 +187,8 @@ class Comparison(Generic[Name]):
             Arrays of shape (R,).
         """
         base_sums = {
-            tally: self._base_sums[tally] + _weighted(swaps, columns)
-            for tally, columns in self._differences.items()
+            tally: (self._base_sums[tally] + swaps @ rows).reshape(-1, *self._total[tally].shape)
+            for tally, rows in self._differences.items()
         }
         aligned_sums = {tally: self._total[tally] - sums for tally, sums in base_sums.items()}
         base_weights = np.concatenate([1 - swaps, swaps], axis=1)
@@ -197,15 +211,9 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
 
 
-def _weighted(weights: Floats, columns: Floats) -> Floats:
-    """Weighted sums over questions: (R, N) and (N, …) to (R, …), as one matrix product."""
-    product = weights @ columns.reshape(len(columns), -1)
-    return np.asarray(product.reshape(len(weights), *columns.shape[1:]))
-
-
 def _value(
     metric: Metric,
-    sums: dict[Tally, Floats],
+    sums: Mapping[Tally, Floats],
     confidence: Floats,
     correct: Booleans,
     weights: Floats,

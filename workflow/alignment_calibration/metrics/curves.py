@@ -47,7 +47,7 @@ def aurc(confidence: Floats, correct: Booleans, weights: Floats) -> Floats:
 
 def _groups(confidence: Floats) -> tuple[Integers, Integers]:
     """Order of descending confidence, and the last position of each group of equal confidence."""
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence)
     last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))
     return order, last
 

@@ -4,8 +4,6 @@ Each takes sums of shape (R, F, …), one row per resample (see `tallies`), and 
 Calibration errors are in probabilities, 0 to 1.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.special import ndtr
 
@@ -19,18 +17,14 @@ BISECTIONS = 12
 GRID = 256
 
 
-def mean_of(field: int) -> Callable[[Floats], Floats]:
-    """The mean over questions of a field of the tally `questions`."""
-
-    def mean(sums: Floats) -> Floats:
-        return np.asarray(sums[:, field] / sums[:, 0])
-
-    return mean
+def mean(sums: Floats) -> Floats:
+    """The mean over questions of a number: sums of shape (R, 2)."""
+    return np.asarray(sums[:, 1] / sums[:, 0])
 
 
-def overconfidence(sums: Floats) -> Floats:
-    """Mean confidence − accuracy: the calibration error of one bin, with its sign."""
-    return np.asarray((sums[:, 2] - sums[:, 1]) / sums[:, 0])
+def mean_difference(sums: Floats) -> Floats:
+    """The mean over questions of a number less that of another: sums of shape (R, 3)."""
+    return np.asarray((sums[:, 1] - sums[:, 2]) / sums[:, 0])
 
 
 def top_label_error(sums: Floats) -> Floats:

@@ -1,20 +1,21 @@
 """Tallies: what each question adds to the sums from which metrics are computed.
 
-A tally is an array of shape (N, F, …): for each of N questions, F fields spread over bins (and
-options). The metrics are functions of a tally's sum over questions, so a bootstrap resample is a
-weighted sum, all resamples together one matrix product, and a permutation of a pair of models
+A tally has fields (a count, a confidence, …) that each question adds to one or more cells (bins, or
+bins of each option). The metrics are functions of the sums over questions, so a bootstrap resample
+is a weighted sum, all resamples together one matrix product, and a permutation of a pair of models
 a difference of tallies. Bins are fixed by a `reference` sample: the observed one.
 
 Equal-width bins are right-closed on [0, 1]; 0 falls in the first. Equal-mass bins are right-closed
 at the reference's quantiles; equal values share a bin, so that no order of questions matters.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from alignment_calibration.predictions import Floats, Integers, Predictions
+from alignment_calibration.predictions import Booleans, Floats, Integers, Predictions
 
 
 @dataclass(frozen=True)
@@ -30,43 +31,76 @@ class Settings:
     tace_threshold: float = 0.01
 
 
-Tally = Callable[[Predictions, Settings, Predictions], Floats]
+@dataclass(frozen=True)
+class Columns:
+    """What each of N questions adds to the sums of a tally with F fields.
+
+    Attributes:
+        cells: shape (N, S); the cells to which a question adds, different ones in its S slots.
+        fields: shape (F, N, S); what it adds to each field there.
+        shape: of the sums: F, then how the cells are laid out.
+    """
+
+    cells: Integers
+    fields: Floats
+    shape: tuple[int, ...]
+
+    def total(self) -> Floats:
+        """Sums over all questions, of `shape`."""
+        cells = math.prod(self.shape[1:])
+        if cells == 1:
+            return np.asarray(self.fields.sum(axis=(1, 2)))
+        sums = np.empty((len(self.fields), cells))
+        for number, field in enumerate(self.fields):
+            sums[number] = np.bincount(self.cells.ravel(), field.ravel(), minlength=cells)
+        return sums.reshape(self.shape)
+
+    def dense(self) -> Floats:
+        """A row for each question: shape (N, F · cells), in the layout of the flattened sums."""
+        count = len(self.cells)
+        rows = np.zeros((count, len(self.fields), math.prod(self.shape[1:])))
+        for number, field in enumerate(self.fields):
+            rows[np.arange(count)[:, None], number, self.cells] = field
+        return rows.reshape(count, -1)
+
+
+Tally = Callable[[Predictions, Settings, Predictions], Columns]
 
 #: Cosine terms of `residual_waves`: kernels down to a bandwidth of about 0.01 are resolved, the
 #: width that smooth ECE takes for a calibrated model at some 100,000 questions.
 WAVES = 128
 
 
-def questions(predictions: Predictions, settings: Settings, reference: Predictions) -> Floats:
-    """Numbers that are averaged over questions.
+def of_questions(*numbers: Callable[[Predictions], Floats | Booleans]) -> Tally:
+    """A tally of numbers that are averaged over questions.
 
-    Returns:
-        Shape (N, 6): 1, correct, confidence, Brier score (sum of squares over options, 0 to 2),
-        negative log-likelihood of the right option (nats), letter mass (0 where there is none).
+    Its sums have shape (1 + numbers,): the number of questions, then the sum of each number.
     """
-    p = predictions
-    brier = ((p.probabilities - p.one_hot_gold) ** 2).sum(axis=1)
-    # The smallest positive number stands for a probability that underflowed: at most 708 nats.
-    nll = -np.log(np.maximum(p.gold_probability, np.finfo(np.float64).tiny))
-    letter_mass = np.zeros(len(p)) if p.letter_mass is None else p.letter_mass
-    return np.stack([np.ones(len(p)), p.correct, p.confidence, brier, nll, letter_mass], axis=1)
+
+    def tally(predictions: Predictions, settings: Settings, reference: Predictions) -> Columns:
+        fields = [np.ones(len(predictions)), *(number(predictions) for number in numbers)]
+        return _one_cell(np.stack(fields).astype(np.float64, copy=False))
+
+    return tally
 
 
-def top_equal_width(predictions: Predictions, settings: Settings, reference: Predictions) -> Floats:
-    """Shape (N, 3, B): count, confidence, correct in equal-width bins of confidence."""
+def top_equal_width(
+    predictions: Predictions, settings: Settings, reference: Predictions
+) -> Columns:
+    """Sums of shape (3, B): count, confidence, correct in equal-width bins of confidence."""
     return _top(predictions, _equal_width_edges(settings.bins))
 
 
-def top_equal_mass(predictions: Predictions, settings: Settings, reference: Predictions) -> Floats:
-    """Shape (N, 3, B): count, confidence, correct in equal-mass bins of confidence."""
+def top_equal_mass(predictions: Predictions, settings: Settings, reference: Predictions) -> Columns:
+    """Sums of shape (3, B): count, confidence, correct in equal-mass bins of confidence."""
     return _top(predictions, _equal_mass_edges(reference.confidence, settings.bins))
 
 
 def class_equal_width(
     predictions: Predictions, settings: Settings, reference: Predictions
-) -> Floats:
-    """Shape (N, 4, K, B): count, probability, label, one-vs-rest accuracy in equal-width bins of
-    each option's probability; nothing where a question has no such option.
+) -> Columns:
+    """Sums of shape (4, K, B): count, probability, label, one-vs-rest accuracy in equal-width bins
+    of each option's probability; nothing where a question has no such option.
     """
     edges = _equal_width_edges(settings.bins)
     return _by_class(predictions, [edges] * predictions.probabilities.shape[1])
@@ -74,16 +108,16 @@ def class_equal_width(
 
 def class_equal_mass(
     predictions: Predictions, settings: Settings, reference: Predictions
-) -> Floats:
-    """Shape (N, 4, K, B): as `class_equal_width`, in equal-mass bins of each option."""
+) -> Columns:
+    """Sums of shape (4, K, B): as `class_equal_width`, in equal-mass bins of each option."""
     return _by_class(predictions, _class_edges(reference, settings.bins))
 
 
 def class_equal_mass_above(
     predictions: Predictions, settings: Settings, reference: Predictions
-) -> Floats:
-    """Shape (N, 4, K, 1 + B): as `class_equal_mass`, with a first bin for the probabilities at or
-    below the threshold and B equal-mass bins for those above it.
+) -> Columns:
+    """Sums of shape (4, K, 1 + B): as `class_equal_mass`, with a first bin for the probabilities at
+    or below the threshold and B equal-mass bins for those above it.
     """
     threshold = settings.tace_threshold
     edges = [
@@ -93,16 +127,17 @@ def class_equal_mass_above(
     return _by_class(predictions, edges)
 
 
-def residual_waves(predictions: Predictions, settings: Settings, reference: Predictions) -> Floats:
-    """Shape (N, 1 + WAVES): 1, and (confidence − correct)·cos(π j confidence) for j = 0, 1, …
+def residual_waves(predictions: Predictions, settings: Settings, reference: Predictions) -> Columns:
+    """Sums of shape (1 + WAVES,): of 1, and of (confidence − correct)·cos(π j confidence) for
+    j = 0, 1, …
 
     The sums are the cosine coefficients of the residuals as a measure on [0, 1], in which
     smoothing by a Gaussian kernel reflected at 0 and 1 is a product.
     """
     confidence = predictions.confidence
-    angle = np.pi * confidence[:, None] * np.arange(WAVES)
-    waves = (confidence - predictions.correct)[:, None] * np.cos(angle)
-    return np.concatenate([np.ones((len(predictions), 1)), waves], axis=1)
+    angle = np.pi * np.arange(WAVES)[:, None] * confidence
+    waves = (confidence - predictions.correct) * np.cos(angle)
+    return _one_cell(np.concatenate([np.ones((1, len(predictions))), waves]))
 
 
 def _equal_width_edges(bins: int) -> Floats:
@@ -136,26 +171,29 @@ def _bin(values: Floats, inner_edges: Floats) -> Integers:
     return np.searchsorted(inner_edges, values, side="left")
 
 
-def _top(predictions: Predictions, inner_edges: Floats) -> Floats:
-    rows = np.arange(len(predictions))
-    tally = np.zeros((len(predictions), 3, inner_edges.size + 1))
-    index = _bin(predictions.confidence, inner_edges)
-    tally[rows, 0, index] = 1
-    tally[rows, 1, index] = predictions.confidence
-    tally[rows, 2, index] = predictions.correct
-    return tally
+def _one_cell(fields: Floats) -> Columns:
+    """Fields of shape (F, N) that all questions add to the same sums."""
+    cells = np.zeros((fields.shape[1], 1), dtype=np.int64)
+    return Columns(cells, fields[:, :, None], (len(fields),))
 
 
-def _by_class(predictions: Predictions, inner_edges: list[Floats]) -> Floats:
+def _top(predictions: Predictions, inner_edges: Floats) -> Columns:
+    confidence = predictions.confidence
+    fields = np.stack([np.ones(len(predictions)), confidence, predictions.correct])
+    cells = _bin(confidence, inner_edges)[:, None]
+    return Columns(cells, fields[:, :, None], (3, inner_edges.size + 1))
+
+
+def _by_class(predictions: Predictions, inner_edges: list[Floats]) -> Columns:
     count, options = predictions.probabilities.shape
-    tally = np.zeros((count, 4, options, inner_edges[0].size + 1))
-    for option, edges in enumerate(inner_edges):
-        rows = np.flatnonzero(predictions.has_option[:, option])
-        probability = predictions.probabilities[rows, option]
-        index = _bin(probability, edges)
-        is_gold = predictions.gold[rows] == option
-        tally[rows, 0, option, index] = 1
-        tally[rows, 1, option, index] = probability
-        tally[rows, 2, option, index] = is_gold
-        tally[rows, 3, option, index] = (predictions.predicted[rows] == option) == is_gold
-    return tally
+    bins = inner_edges[0].size + 1
+    option = np.arange(options)
+    cells = np.empty((count, options), dtype=np.int64)
+    for k, edges in enumerate(inner_edges):
+        cells[:, k] = k * bins + _bin(predictions.probabilities[:, k], edges)
+    is_gold = predictions.gold[:, None] == option
+    agrees = (predictions.predicted[:, None] == option) == is_gold
+    # A missing option has no probability and is never gold; only count and agreement need a mask.
+    has_option = predictions.has_option
+    fields = np.stack([has_option, predictions.probabilities, is_gold, agrees & has_option])
+    return Columns(cells, fields, (4, options, bins))

@@ -1,0 +1,172 @@
+"""How long do the statistics take? The section "Statistics" of docs/performance.md.
+
+    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/statistics.py
+
+Simulated models at the sizes of the paper's study: 14 models × 10 tasks × 3 methods, 34,653
+questions per model. Prints CPU seconds, the most memory, and the ratios of each metric's time to
+that of other libraries on the same array.
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+import torch
+from netcal.metrics import ECE, MCE
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    multiclass_accuracy,
+    multiclass_calibration_error,
+)
+
+from alignment_calibration.metrics import METRICS, Sample, Settings, select
+from alignment_calibration.multiverse import universes
+from alignment_calibration.permutations import changes_with_p_values
+from alignment_calibration.predictions import fixed_options
+from alignment_calibration.resampling import bootstrap_weights
+from simulation import simulate, simulate_pair
+
+#: Questions and options of the study's tasks.
+TASKS = {
+    "arc_challenge": (1172, 4),
+    "arc_easy": (2376, 4),
+    "hellaswag": (10042, 4),
+    "medmcqa": (4183, 4),
+    "mmlu_humanities": (4705, 4),
+    "mmlu_other": (3107, 4),
+    "mmlu_social_sciences": (3077, 4),
+    "mmlu_stem": (3153, 4),
+    "piqa": (1838, 2),
+    "sciq": (1000, 4),
+}
+METHODS = 3
+READINGS = 5
+MODELS = 14
+PAIRS = 7
+APART = ["smooth_ece", "auroc", "aurc"]
+
+
+def cpu(function, *arguments):
+    """CPU seconds of a call."""
+    start = time.process_time()
+    function(*arguments)
+    return time.process_time() - start
+
+
+def memory():
+    """The most memory this process had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def measure_model(seed, names, resamples):
+    """Values and replicates of one model on all tasks, as the step `metrics` makes them."""
+    for number, (task, (questions, options)) in enumerate(TASKS.items()):
+        samples = [
+            Sample(
+                simulate(seed + 31 * number + method, questions, 0.7, options), names, Settings()
+            )
+            for method in range(METHODS)
+        ]
+        for sample in samples:
+            sample.values()
+        for weights in bootstrap_weights(0, task, questions, resamples):
+            for sample in samples:
+                sample.resampled(weights)
+
+
+def test_pair(seed, universes_of_cell, cells_per_task, permutations):
+    """p-values of one pair on all tasks."""
+    for task, (questions, options) in TASKS.items():
+        random = np.random.default_rng(seed)
+        for _ in range(cells_per_task):
+            pair = simulate_pair(random, questions, 1.0, 0.7, options=options)
+            for settings, metrics in universes_of_cell:
+                changes_with_p_values(*pair, metrics, settings, task, 0, permutations)
+
+
+def matrix(models, pairs, resamples, permutations):
+    fast = select(name for name in METRICS if name not in APART)
+    parts = {
+        "drawing questions and simulating alone": {},
+        "means and fixed-bin metrics": fast,
+        **{name: select([name]) for name in APART},
+    }
+    print(f"{models} models, {resamples} resamples, CPU seconds:")
+    idle = 0.0
+    for label, metrics in parts.items():
+        seconds = sum(cpu(measure_model, 100 * m, metrics, resamples) for m in range(models))
+        idle = idle or seconds
+        extra = "" if not metrics else f", of which {seconds - idle:.0f} beyond the first line"
+        print(f"  {label}: {seconds:.0f}{extra}; memory so far {memory():.2f} GB", flush=True)
+    print(f"{pairs} pairs, {permutations} permutations, CPU seconds:")
+    for label, of_cell, cells in [
+        ("all metrics", [(Settings(), dict(METRICS))], METHODS),
+        ("multiverse", list(universes()), READINGS),
+    ]:
+        seconds = sum(cpu(test_pair, 7 * p, of_cell, cells, permutations) for p in range(pairs))
+        print(f"  {label}: {seconds:.0f}; memory so far {memory():.2f} GB", flush=True)
+
+
+def median_time(function, repeats=50):
+    function()
+    return np.median([cpu(function) for _ in range(repeats)])
+
+
+def compare():
+    """Time of each metric that another library has, from probabilities and right options."""
+    torch.set_num_threads(1)
+    p = simulate(0, 14_042, 0.7)
+    probabilities, gold = torch.tensor(p.probabilities), torch.tensor(p.gold)
+    labels = range(4)
+
+    def torch_auroc():
+        confidence, predicted = probabilities.max(dim=1)
+        return binary_auroc(confidence, predicted == gold)
+
+    def sklearn_auroc():
+        confidence, predicted = p.probabilities.max(axis=1), p.probabilities.argmax(axis=1)
+        return roc_auc_score(predicted == p.gold, confidence)
+
+    def torch_error(norm):
+        return lambda: multiclass_calibration_error(probabilities, gold, 4, n_bins=15, norm=norm)
+
+    others = [
+        ("accuracy", "torchmetrics", lambda: multiclass_accuracy(probabilities, gold, 4, "micro")),
+        ("ece", "torchmetrics", torch_error("l1")),
+        ("ece", "netcal", lambda: ECE(15).measure(p.probabilities, p.gold)),
+        ("mce", "torchmetrics", torch_error("max")),
+        ("mce", "netcal", lambda: MCE(15).measure(p.probabilities, p.gold)),
+        ("auroc", "torchmetrics", torch_auroc),
+        ("auroc", "scikit-learn", sklearn_auroc),
+        ("brier", "scikit-learn", lambda: brier_score_loss(p.gold, p.probabilities, labels=labels)),
+        ("nll", "scikit-learn", lambda: log_loss(p.gold, p.probabilities, labels=labels)),
+    ]
+    print("One value from 14,042 questions of 4 options: time there / time here")
+    for name, library, theirs in others:
+
+        def ours(name=name):
+            fresh = fixed_options(p.probabilities, p.gold)
+            return Sample(fresh, select([name]), Settings(15)).values()
+
+        # Alternating, so that what else the machine does falls on both.
+        ratios = [median_time(theirs, 20) / median_time(ours, 20) for _ in range(5)]
+        print(f"  {name}, {library}: {np.median(ratios):.1f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=MODELS)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--permutations", type=int, default=2000)
+    parser.add_argument("--compare-only", action="store_true")
+    arguments = parser.parse_args()
+    compare()
+    if not arguments.compare_only:
+        matrix(arguments.models, arguments.pairs, arguments.resamples, arguments.permutations)
+
+
+if __name__ == "__main__":
+    main()
