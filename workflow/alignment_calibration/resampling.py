@@ -14,7 +14,7 @@ Weights = npt.NDArray[np.float32]
 Interval = Literal["percentile", "basic", "hull"]
 
 #: Numbers of a block of weights: small enough to stay near the processor's caches.
-BLOCK_SIZE = 4_000_000
+BLOCK_SIZE = 1_000_000
 
 
 def generator(seed: int, task: str, purpose: str) -> np.random.Generator:

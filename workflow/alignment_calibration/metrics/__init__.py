@@ -191,9 +191,12 @@ class Comparison(Generic[Name]):
             for tally, rows in self._differences.items()
         }
         aligned_sums = {tally: self._total[tally] - sums for tally, sums in base_sums.items()}
-        base_weights = np.concatenate([1 - swaps, swaps], axis=1)
+        base_weights = aligned_weights = swaps
+        if any(metric.curve for metric in self.metrics.values()):
+            base_weights = np.concatenate([1 - swaps, swaps], axis=1)
+            aligned_weights = np.concatenate([swaps, 1 - swaps], axis=1)
         return {
-            name: _value(metric, aligned_sums, self._ranks, self._correct, 1 - base_weights)
+            name: _value(metric, aligned_sums, self._ranks, self._correct, aligned_weights)
             - _value(metric, base_sums, self._ranks, self._correct, base_weights)
             for name, metric in self.metrics.items()
         }

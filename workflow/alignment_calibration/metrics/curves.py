@@ -20,17 +20,20 @@ def auroc(confidence: Floats, correct: Booleans, weights: Floats) -> Floats:
     The probability that a rightly answered question has more confidence than a wrongly answered
     one (Fawcett 2006). NaN where all answers are right or all are wrong.
     """
-    order, last = _groups(confidence)
-    correct = correct[order]
-    weights = weights[:, order]
-    right = _running_sum_at(weights * correct, last)
-    wrong = _running_sum_at(weights * ~correct, last)
-    # In descending order a right answer beats all wrong ones that come after its group.
-    right_of_group = np.diff(right, prepend=0)
-    wrong_of_group = np.diff(wrong, prepend=0)
-    beaten = wrong[:, -1:] - wrong + wrong_of_group / 2
+    of_wrong = confidence[~correct]
+    order = np.argsort(of_wrong)
+    wrong = weights[:, np.flatnonzero(~correct)[order]]
+    # Weight of the least confident wrong answers, 0, 1, 2, … of them.
+    below = np.zeros((len(weights), wrong.shape[1] + 1), weights.dtype)
+    np.cumsum(wrong, axis=1, out=below[:, 1:])
+    beaten, reached = (
+        below[:, np.searchsorted(of_wrong[order], confidence[correct], side=side)]
+        for side in ("left", "right")
+    )
+    right = weights[:, correct]
+    wins = np.einsum("rn,rn->r", right, (beaten + reached) / 2, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        return np.asarray((right_of_group * beaten).sum(axis=1) / (right[:, -1] * wrong[:, -1]))
+        return np.asarray(wins / (right.sum(axis=1, dtype=np.float64) * below[:, -1]))
 
 
 def aurc(confidence: Floats, correct: Booleans, weights: Floats) -> Floats:

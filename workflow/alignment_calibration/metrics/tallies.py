@@ -49,7 +49,7 @@ class Columns:
         """Sums over all questions, of `shape`."""
         cells = math.prod(self.shape[1:])
         if cells == 1:
-            return np.asarray(self.fields.sum(axis=(1, 2)))
+            return np.asarray(self.fields.sum(axis=(1, 2)).reshape(self.shape))
         sums = np.empty((len(self.fields), cells))
         for number, field in enumerate(self.fields):
             sums[number] = np.bincount(self.cells.ravel(), field.ravel(), minlength=cells)
