@@ -245,7 +245,7 @@ def claims_table(changes: pd.DataFrame) -> Table:
     found = {(row["claim"], row["metric"]): row for row in claims.to_dict("records")}
     section = Section(
         caption="Claims of the reference study.",
-        align=("r", paragraph(0.26), *(("l", paragraph(0.24)) * len(READINGS))),
+        align=("r", paragraph(0.2), *(("l", paragraph(0.22)) * len(READINGS))),
         header=("", "claim", *(text for r in READINGS for text in (r, f"numbers ({r})"))),
         rows=tuple(
             (

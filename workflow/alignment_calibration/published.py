@@ -208,22 +208,21 @@ def audit_table(audited: pd.DataFrame, cells: int) -> Table:
 
 
 def recovered_table(recovered: pd.DataFrame) -> Table:
-    """The recovered values with their rounding intervals, a section per metric."""
-    blocks = {str(metric): block for metric, block in recovered.groupby("metric")}
+    """The recovered values with their rounding intervals, a section per metric and method."""
     sections = tuple(
         Section(
-            caption=f"{metric} behind the published change rates, with what rounding allows.",
-            align=("l", "l", "l", "r", "r"),
-            header=("pair", "task", "method", *STAGES),
+            caption=f"{metric} under {method}, with the interval that rounding leaves open.",
+            align=("l", "l", "r", "r"),
+            header=("task", "pair", *STAGES),
             rows=tuple(
                 (
                     *map(str, key),
                     *(_recovered_cell(rows[rows["stage"] == stage]) for stage in STAGES),
                 )
-                for key, rows in block.groupby(KEYS)
+                for key, rows in block.groupby(["task", "pair"])
             ),
         )
-        for metric, block in blocks.items()
+        for (metric, method), block in recovered.groupby(["metric", "method"])
     )
     return Table("Values recovered from the published changes", recovered, sections)
 

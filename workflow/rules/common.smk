@@ -84,3 +84,12 @@ def config_slice(*keys):
 def dtype_of(model):
     """The number format a model is run in: its own, or the study's."""
     return STUDY["models"][model].get("dtype", STUDY["scoring"]["dtype"])
+
+
+def table_files(study, *tables):
+    """The files of tables, in every format."""
+    return [
+        f"results/{study}/tables/{table}.{suffix}"
+        for table in tables
+        for suffix in ("csv", "md", "tex")
+    ]

@@ -3,15 +3,6 @@
 TABLE_CODE = code("tables", "frames", "contract")
 
 
-def table_files(study, *tables):
-    """The files of tables, in every format."""
-    return [
-        f"results/{study}/tables/{table}.{suffix}"
-        for table in tables
-        for suffix in ("csv", "md", "tex")
-    ]
-
-
 rule change_table:
     input:
         changes="results/{study}/changes.parquet",
