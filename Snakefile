@@ -24,7 +24,7 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
-        figure_files(STUDY["study"], *TIDY),
+        rules.figures.input,
         table_files(STUDY["study"], *TABLES),
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",

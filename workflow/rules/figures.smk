@@ -1,11 +1,22 @@
-# Figures, each from one tidy file, with a caption that holds the numbers of the run. `{study}` is
-# the study of the config or the study of the published numbers.
+# Figures, with captions that hold the numbers of the run. `{study}` is the study of the config or
+# the study of the published numbers.
 
-# The tidy file that a figure reads.
+# The tidy files that each figure reads, of the config's study and of the published numbers.
 TIDY = {
-    "figure1": "changes",
-    "figure2": "changes",
-    "figure2_sce": "changes",
+    "figure1": ["changes"],
+    "figure2": ["changes"],
+    "figure2_sce": ["changes"],
+    "ranks": ["changes", "rank_probabilities"],
+    "accuracy_calibration": ["changes"],
+    "temperature": ["temperature"],
+    "multiverse": ["multiverse"],
+    "sce_audit": ["sce_audit"],
+}
+PUBLISHED_TIDY = {
+    "figure1": ["changes"],
+    "figure2": ["changes"],
+    "ranks": ["changes"],
+    "accuracy_calibration": ["changes"],
 }
 
 # The modules that a figure's own module builds on, where there are any.
@@ -16,18 +27,12 @@ FIGURE_PARTS = {
 }
 
 
-def figure_files(study, *figures):
-    """The files of figures, in both formats."""
-    return [
-        f"figures/{study}/{figure}.{suffix}"
-        for figure in figures
-        for suffix in ("pdf", "png")
-    ]
-
-
 rule figure:
     input:
-        tidy=lambda w: f"results/{w.study}/{TIDY[w.figure]}.parquet",
+        tidy=lambda w: [
+            f"results/{w.study}/{name}.parquet"
+            for name in (PUBLISHED_TIDY if w.study == PUBLISHED else TIDY)[w.figure]
+        ],
         caption=str(ROOT / "workflow/report/{figure}.rst"),
         code=lambda w: code(
             f"figures/{w.figure}",
@@ -51,7 +56,7 @@ rule figure:
     benchmark:
         "results/{study}/benchmarks/figures/{figure}.tsv"
     wildcard_constraints:
-        figure=one_of(TIDY),
+        figure=one_of(TIDY | PUBLISHED_TIDY),
     localrule: True
     conda:
         "../../envs/workflow.yaml"
@@ -61,5 +66,15 @@ rule figure:
 
 rule figures:
     input:
-        figure_files(STUDY["study"], *TIDY),
+        expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=TIDY, suffix=["pdf", "png"]),
+    localrule: True
+
+
+rule published_figures:
+    input:
+        expand(
+            f"figures/{PUBLISHED}/{{figure}}.{{suffix}}",
+            figure=PUBLISHED_TIDY,
+            suffix=["pdf", "png"],
+        ),
     localrule: True
