@@ -64,9 +64,71 @@ rule figure:
         "../scripts/figure_{wildcards.figure}.py"
 
 
+rule reliability:
+    input:
+        confidences=lambda w: [
+            f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
+        ],
+        code=[*METRICS_CODE, *code("reliability", "contract", "frames")],
+    output:
+        f"{RESULTS}/reliability/{{model}}.parquet",
+    log:
+        f"{LOGS}/reliability/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/reliability/{{model}}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        slice=statistics_slice(
+            "bins", "resamples", "seed", "tace_threshold", tasks=TASKS
+        ),
+    script:
+        "../scripts/reliability.py"
+
+
+rule reliability_figure:
+    input:
+        base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",
+        aligned=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['aligned']}.parquet",
+        caption=str(ROOT / "workflow/report/reliability.rst"),
+        code=code(
+            "figures/reliability", "figures/style", "captions", "contract", "frames"
+        ),
+    output:
+        pdf=f"{FIGURES}/reliability/{{pair}}/{{method}}.pdf",
+        png=report(
+            f"{FIGURES}/reliability/{{pair}}/{{method}}.png",
+            caption="../report/caption.rst",
+            category="Reliability",
+            subcategory="{pair}",
+            labels={"figure": "reliability", "pair": "{pair}", "method": "{method}"},
+        ),
+        caption=f"{RESULTS}/captions/reliability/{{pair}}/{{method}}.rst",
+    log:
+        f"{LOGS}/figures/reliability/{{pair}}/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/reliability/{{pair}}/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(STUDY["methods"]),
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/figure_reliability.py"
+
+
 rule figures:
     input:
         expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=TIDY, suffix=["pdf", "png"]),
+        expand(
+            f"{FIGURES}/reliability/{{pair}}/{{method}}.{{suffix}}",
+            pair=PAIRS,
+            method=STUDY["methods"],
+            suffix=["pdf", "png"],
+        ),
     localrule: True
 
 
