@@ -17,8 +17,9 @@ include: "workflow/rules/decomposition.smk"
 include: "workflow/rules/sce_audit.smk"
 include: "workflow/rules/multiverse.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/published.smk"
 
 
 rule all:
@@ -26,6 +27,7 @@ rule all:
     input:
         rules.figures.input,
         table_files(STUDY["study"], *TABLES),
+        rules.run_summary.output,
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",
         f"{RESULTS}/rank_agreement.parquet",

@@ -103,7 +103,7 @@ def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) ->
 def _bandwidth(confidence: Floats) -> float:
     """Silverman's rule of thumb: 0.9 min(s, interquartile range / 1.34) N^(-1/5)."""
     spread = min(float(np.std(confidence)), float(stats.iqr(confidence)) / 1.34)
-    return max(LEAST_WIDTH, 0.9 * spread * float(confidence.size) ** -0.2)
+    return max(LEAST_WIDTH, float(0.9 * spread * confidence.size**-0.2))
 
 
 def _reflected_kernel(centres: Floats, width: float) -> Floats:
