@@ -167,6 +167,7 @@ def _published_sce(pairs, tasks, methods, random):
             "accuracy": audit["accuracy"],
             "confidence": audit["confidence"],
             "ece": audit["ece"],
+            "over_confident": True,
             "sce_recovered": audit["sce_ovr"],
             "sce_low": audit["sce_ovr"] - width,
             "sce_high": audit["sce_ovr"] + width,

@@ -88,7 +88,7 @@ def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) ->
     effective = near[0] ** 2 / np.maximum(squares[0], np.finfo(float).tiny)
     measured = (confidence.min() <= GRID) & (confidence.max() >= GRID)
     shown = measured & (effective >= FEWEST)
-    low, high = np.nanquantile(resampled[:, shown], [0.025, 0.975], axis=0)
+    low, high = np.nanquantile(resampled[:, shown], [0.025, 0.975], axis=0).reshape(2, -1)
     return pd.DataFrame(
         {
             "confidence": GRID[shown],

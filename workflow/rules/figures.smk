@@ -17,6 +17,7 @@ PUBLISHED_TIDY = {
     "figure2": ["changes"],
     "ranks": ["changes"],
     "accuracy_calibration": ["changes"],
+    "sce_audit_published": ["audit"],
 }
 
 # The modules that a figure's own module builds on, where there are any.
@@ -24,6 +25,8 @@ FIGURE_PARTS = {
     "figure1": ["figures/change_rates"],
     "figure2": ["figures/change_rates"],
     "figure2_sce": ["figures/change_rates"],
+    "sce_audit": ["sce_audit"],
+    "sce_audit_published": ["figures/sce_audit", "sce_audit"],
 }
 
 

@@ -4,20 +4,15 @@
 report: "../report/workflow.rst"
 
 
-CELLS = [
-    f"{model}/{task}/{prompt}"
-    for model in MODELS
-    for task in TASKS
-    for prompt in PROMPTS[task]
-]
-
-
 rule run_summary:
     input:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
-        # Written with the logits, which are named here so that the job waits for them.
-        logits=expand(f"{RESULTS}/logits/{{cell}}.parquet", cell=CELLS),
-        runs=expand(f"{RESULTS}/logits/{{cell}}.run.json", cell=CELLS),
+        runs=[
+            f"{RESULTS}/logits/{model}/{task}/{prompt}.run.json"
+            for model in MODELS
+            for task in TASKS
+            for prompt in PROMPTS[task]
+        ],
         caption=str(ROOT / "workflow/report/run_summary.rst"),
         code=code("run_summary", "captions"),
     output:

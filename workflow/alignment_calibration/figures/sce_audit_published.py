@@ -12,8 +12,7 @@ def draw(audit: pd.DataFrame) -> Figure:
     """Recovered SCE against max(accuracy, mean confidence), with the rounding's range.
 
     Args:
-        audit: a row per pair, stage, task and method: `options`, `accuracy`, `confidence`,
-            `sce_recovered`, `sce_low`, `sce_high`, `sce_closed_form`.
+        audit: rows of PUBLISHED_AUDIT.
     """
     rows = audit.dropna(subset=["accuracy", "confidence", "sce_recovered"])
     if rows.empty:
