@@ -32,7 +32,8 @@ def bins(predictions: Predictions, settings: tallies.Settings) -> pd.DataFrame:
         Rows with `left`, `right` (edges), `confidence`, `accuracy` (means; missing in an empty
         bin) and `questions`.
     """
-    number, confidence, correct = tallies.top_equal_width(predictions, settings, predictions).sum(0)
+    tally = tallies.top_equal_width(predictions, settings, predictions)
+    number, confidence, correct = tally.total()
     edges = np.arange(settings.bins + 1) / settings.bins
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(

@@ -34,7 +34,7 @@ def draw(changes: pd.DataFrame) -> Figure:
         width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
         legend = 0.16 * (1 + len(marks) // 5)
         figure = Figure(figsize=(width, 1.75 * len(metrics) + 0.3 + legend), layout="constrained")
-        grid = figure.subplots(len(metrics), len(methods), sharey="row", squeeze=False)
+        grid = figure.subplots(len(metrics), len(methods), squeeze=False)
         for axes_line, metric in zip(grid, metrics, strict=True):
             for axes, method in zip(axes_line, methods, strict=True):
                 shown = points[(points["metric"] == metric) & (points["method"] == method)]

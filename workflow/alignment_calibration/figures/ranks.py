@@ -25,7 +25,8 @@ def draw(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> Figure:
 
     Args:
         changes: rows of CHANGES, with the ranks of the change rates.
-        probabilities: rows of RANK_PROBABILITIES, which give the shade; without them, none.
+        probabilities: rows of RANK_PROBABILITIES, which give the shade; without them, the shade
+            repeats the rank.
     """
     ranked = _ranked(changes, probabilities)
     if ranked["pair"].nunique() < 2:
@@ -80,20 +81,19 @@ def numbers(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> dict[s
         "pairs": ranked["pair"].nunique(),
         "tasks": ranked["task"].nunique(),
         "first": first,
-        "sure": None
-        if probabilities is None
-        else 100 * float((ranked["probability"] >= 0.95).mean()),
+        "sure": None if probabilities is None else 100 * float((ranked["shade"] >= 0.95).mean()),
     }
 
 
 def _ranked(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> pd.DataFrame:
-    """Ranked rows of the metrics shown, with the probability of the observed rank."""
+    """Ranked rows of the metrics shown, with a shade: the probability of the observed rank."""
     ranked = changes[changes["metric"].isin(METRICS) & changes["rank"].notna()]
     if probabilities is None:
-        return ranked.assign(probability=np.nan)
+        last = ranked.groupby(["task", "method", "metric"])["rank"].transform("max")
+        return ranked.assign(shade=(last - ranked["rank"]) / (last - 1).clip(lower=1))
     keys = ["task", "method", "metric", "pair", "rank"]
     merged: pd.DataFrame = ranked.merge(probabilities[[*keys, "probability"]], "left", on=keys)
-    return merged.fillna({"probability": 0.0})
+    return merged.rename(columns={"probability": "shade"}).fillna({"shade": 0.0})
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, pairs: list[str], tasks: list[str]) -> None:
@@ -103,7 +103,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, pairs: list[str], tasks: list[st
         return
     by = {"index": "pair", "columns": "task"}
     ranks = rows.pivot(**by, values="rank").reindex(index=pairs, columns=tasks)
-    shade = rows.pivot(**by, values="probability").reindex(index=pairs, columns=tasks)
+    shade = rows.pivot(**by, values="shade").reindex(index=pairs, columns=tasks)
     sns.heatmap(
         shade.astype(float).fillna(0.0),
         mask=ranks.isna(),
