@@ -17,17 +17,15 @@ include: "workflow/rules/decomposition.smk"
 include: "workflow/rules/sce_audit.smk"
 include: "workflow/rules/multiverse.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
 include: "workflow/rules/published.smk"
+include: "workflow/rules/figures.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.figures.input,
+        figure_files(STUDY["study"], *TIDY),
         table_files(STUDY["study"], *TABLES),
-        rules.run_summary.output,
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",
         f"{RESULTS}/rank_agreement.parquet",

@@ -1,15 +1,18 @@
 """Logit files: the log-probabilities of one cell, and the identity by which the file validates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from alignment_calibration.contract import LOGITS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files import canonical_json, read_json, sha256
 from alignment_calibration.parquet import read_identity, read_parquet, write_parquet
+from alignment_calibration.scoring.tokenization import Encoding
 
 #: Raised by one whenever the same checkpoint and questions would give other numbers than before,
 #: beyond float tolerance. Files of an earlier version are then scored again.
@@ -73,6 +76,42 @@ def read_logits(path: str | Path, identity: Mapping[str, Any]) -> pa.Table:
     return read_parquet(path, LOGITS)
 
 
+def logit_rows(
+    questions: pa.Table,
+    encodings: Sequence[Encoding],
+    logprobs: Sequence[npt.NDArray[np.float32]],
+) -> pa.Table:
+    """Rows of the LOGITS contract for rows of the QUESTIONS contract.
+
+    Args:
+        questions: a row per question and option.
+        encodings: each option as token ids.
+        logprobs: of each option's tokens, in nats.
+    """
+    tokens = [encoding.request.continuation_ids for encoding in encodings]
+    offsets = _numbers(np.cumsum([0, *map(len, tokens)]), pa.int32())
+    texts = questions["continuation"].to_pylist()
+    ids = _numbers(np.concatenate(tokens), pa.int32())
+    values = _numbers(np.concatenate(logprobs), pa.float32())
+    truncated = np.packbits([encoding.truncated for encoding in encodings], bitorder="little")
+    columns = [questions[name].combine_chunks() for name in LOGITS.names[:4]]
+    columns += [
+        pa.ListArray.from_arrays(offsets, ids),
+        pa.ListArray.from_arrays(offsets, values),
+        # The space between context and option is no part of the option's text.
+        _numbers([len(text.removeprefix(" ").encode()) for text in texts], pa.int32()),
+        _numbers([len(encoding.request.context_ids) for encoding in encodings], pa.int32()),
+        pa.Array.from_buffers(pa.bool_(), len(texts), [None, pa.py_buffer(truncated)]),
+    ]
+    return pa.Table.from_arrays(columns, schema=LOGITS)
+
+
+def _numbers(values: npt.ArrayLike, kind: pa.DataType) -> pa.Array:
+    """An Arrow array of numbers; `pa.array` would import pandas, which scoring does without."""
+    array = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
+
+
 def write_logits(path: str | Path, rows: pa.Table, identity: Mapping[str, Any]) -> None:
     """Write a cell's logit file, whole or not at all."""
-    write_parquet(path, rows.cast(LOGITS), identity)
+    write_parquet(path, rows, identity)

@@ -35,8 +35,12 @@ def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
     Raises:
         UserError: if the file is missing, damaged, has other columns or no rows.
     """
-    with _parquet_errors(path):
-        table = pq.read_table(path, page_checksum_verification=True)
+    # Not `read_table`, which imports pandas: scoring jobs do without.
+    with (
+        _parquet_errors(path),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        table = file.read()
     found = {field.name: field.type for field in table.schema}
     wanted = {field.name: field.type for field in schema}
     if found != wanted:

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from alignment_calibration.contract import LOGITS, QUESTIONS
+from alignment_calibration.contract import QUESTIONS
 from alignment_calibration.errors import UserError, run_cli
 from alignment_calibration.files import read_json, write_json
 from alignment_calibration.lease import lease
-from alignment_calibration.logits import expected_identity, is_current, write_logits
+from alignment_calibration.logits import expected_identity, is_current, logit_rows, write_logits
 from alignment_calibration.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -197,22 +197,7 @@ def _score_cell(
                 f"{cell.name}: question {question}: log-probability {values.min()}, not a finite "
                 f"number; {cell.identity['dtype']} may be too narrow for this model"
             )
-    rows = pa.table(
-        {
-            "question_id": questions["question_id"],
-            "choice": questions["choice"],
-            "gold": questions["gold"],
-            "group": questions["group"],
-            "token_ids": [request.continuation_ids for request in requests],
-            "token_logprobs": logprobs,
-            "continuation_bytes": [
-                len(continuation.removeprefix(" ").encode()) for _, continuation in pairs
-            ],
-            "context_tokens": [len(request.context_ids) for request in requests],
-            "truncated": [encoding.truncated for encoding in encodings],
-        },
-        schema=LOGITS,
-    )
+    rows = logit_rows(questions, encodings, logprobs)
     seconds = time.perf_counter() - started
     number = len(set(question_ids))
     tokens = scorer.work.tokens_computed - tokens_before

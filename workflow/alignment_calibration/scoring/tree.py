@@ -29,6 +29,16 @@ _LOGGER = logging.getLogger(__name__)
 _LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}
 
 
+#: Reads float32 logits of shape (rows, vocabulary) at (row, target token) pairs, each of shape
+#: (targets,); gives shape (targets, numbers read).
+Reader = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def target_logprobs(logits: torch.Tensor, row: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Log-probability (nats) of each target: a `Reader` of one number."""
+    return (logits[row, target] - logits.logsumexp(dim=1)[row])[:, None]
+
+
 class UnsupportedAttentionError(Exception):
     """A model asks for attention that cannot be computed on a tree."""
 
@@ -230,15 +240,27 @@ class TreeScorer:
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> list[npt.NDArray[np.float32]]:
-        """See `Scorer.score`.
+        """See `Scorer.score`; raises as `read` does."""
+        return [values[:, 0] for values in self.read(requests, progress, target_logprobs)]
+
+    def read(
+        self, requests: Sequence[Request], progress: Callable[[int], None], reader: Reader
+    ) -> list[npt.NDArray[np.float32]]:
+        """Read the model's predictions before every continuation token.
+
+        Args:
+            requests: what to score.
+            progress: called with the number of requests that have newly been finished.
+            reader: what to read from the logits.
+
+        Returns:
+            For each request, in order, an array of shape (continuation tokens, numbers read).
 
         Raises:
-            UserError: if memory does not suffice for even a few tokens.
+            UserError: if memory does not suffice for even one token.
             UnsupportedAttentionError: if the model's attention cannot be computed on a tree.
         """
-        results: list[npt.NDArray[np.float32]] = [
-            np.full(len(request.continuation_ids), np.nan, dtype=np.float32) for request in requests
-        ]
+        results: list[npt.NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in requests]
         waiting = list(range(len(requests)))
         nodes = None
         while waiting:
@@ -246,12 +268,14 @@ class TreeScorer:
             if nodes is None:
                 nodes = len(trie.tokens)
                 self.work.trie_nodes += nodes
-            values = np.full(len(trie.targets), np.nan, dtype=np.float32)
+            values: npt.NDArray[np.float32] | None = None
             left = np.bincount(trie.request)  # log-probabilities still to come, by request
             exhausted = False
             try:
-                for part, logprobs in self._run(trie):
-                    values[part] = logprobs
+                for part, read in self._run(trie, reader):
+                    if values is None:
+                        values = np.empty((len(trie.targets), read.shape[1]), dtype=np.float32)
+                    values[part] = read
                     before = int((left == 0).sum())
                     np.subtract.at(left, trie.request[part], 1)
                     progress(int((left == 0).sum()) - before)
@@ -259,16 +283,19 @@ class TreeScorer:
                 if not is_out_of_memory(error):
                     raise
                 exhausted = True
-            bounds = np.flatnonzero(np.diff(trie.request)) + 1
-            for index, array in zip(waiting, np.split(values, bounds), strict=True):
-                results[index] = array
+            if values is not None:
+                bounds = np.flatnonzero(np.diff(trie.request)) + 1
+                for index, array in zip(waiting, np.split(values, bounds), strict=True):
+                    results[index] = array
             waiting = [index for index, count in zip(waiting, left, strict=True) if count]
             if exhausted:
                 self.token_budget = halved(self.token_budget)
         return results
 
-    def _run(self, trie: Trie) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-        """Run a trie; yield places in `trie.targets` and their log-probabilities (nats)."""
+    def _run(
+        self, trie: Trie, reader: Reader
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Run a trie; yield places in `trie.targets` and what is read there."""
         order = np.argsort(trie.asked, kind="stable")
         asked = trie.asked[order]
         with torch.inference_mode(), _tree_attention_of(self.model):
@@ -285,10 +312,11 @@ class TreeScorer:
                         rows = np.flatnonzero(count)
                         yield (
                             part,
-                            self._logprobs(
+                            self._predictions(
                                 hidden[torch.from_numpy(rows).to(hidden.device)],
                                 np.repeat(np.arange(len(rows)), count[rows]),
                                 trie.targets[part],
+                                reader,
                             ),
                         )
 
@@ -315,18 +343,23 @@ class TreeScorer:
         self.work.tokens_computed += len(nodes)
         return output.last_hidden_state[0]
 
-    def _logprobs(
+    def _predictions(
         self,
         hidden: torch.Tensor,
         rows: npt.NDArray[np.int64],
         targets: npt.NDArray[np.int64],
+        reader: Reader,
     ) -> npt.NDArray[np.float32]:
-        """Log-probability (nats) of each target after the hidden state in its row.
+        """Read the logits after each hidden state, a part of them at a time.
 
         Args:
             hidden: shape (rows, width).
             rows: shape (targets,), ascending.
             targets: shape (targets,), token ids.
+            reader: what to read.
+
+        Returns:
+            Array of shape (targets, numbers read).
         """
         head = self.model.get_output_embeddings()
         config = self.model.config.get_text_config()
@@ -340,7 +373,7 @@ class TreeScorer:
             first, last = np.searchsorted(rows, [start, start + step])
             row = torch.from_numpy(rows[first:last] - start).to(logits.device)
             target = torch.from_numpy(targets[first:last]).to(logits.device)
-            results.append(logits[row, target] - logits.logsumexp(dim=1)[row])
+            results.append(reader(logits, row, target))
         return np.asarray(torch.cat(results).cpu().numpy())
 
 

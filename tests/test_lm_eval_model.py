@@ -1,0 +1,132 @@
+"""`shared_prefix`, and the scorers, against lm-evaluation-harness's own `HFLM`."""
+
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import numpy as np
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from alignment_calibration.lm_eval_model import SharedPrefixLM
+from alignment_calibration.scoring.tokenization import EncodingError, encode, max_length
+from alignment_calibration.scoring.tree import TreeScorer
+
+ROOT = Path(__file__).parent.parent
+CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"
+
+PAIRS = [
+    ("The capital of France is", " Paris"),
+    ("The capital of France is", " Rome and not Paris"),
+    ("The capital of France is ", "Paris"),  # the space moves to the option
+    ("The capital of France is \n", "Paris"),
+    ("Question: what is iron?\nAnswer:", " a metal"),
+    ("Question: what is iron?\nAnswer:", " a"),
+    ("", "Iron is a metal"),  # no context: a token that begins a text
+    ("", " Paris"),
+    ("word " * 3000 + "is", " a metal"),  # too long: loses its left
+    ("word " * 3000 + "is", " a"),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(CHECKPOINT)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return AutoModelForCausalLM.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def hflm(model, tokenizer) -> HFLM:
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def shared_prefix(model, tokenizer) -> SharedPrefixLM:
+    return SharedPrefixLM(pretrained=model, tokenizer=tokenizer)
+
+
+def instances(kind: str, *arguments: tuple[Any, ...]) -> list[Instance]:
+    return [Instance(kind, {}, given, number) for number, given in enumerate(arguments)]
+
+
+def test_token_ids_are_those_of_hflm(model, tokenizer, hflm, monkeypatch):
+    limit = max_length(model.config, tokenizer)
+    assert limit == hflm.max_length
+    caught: list[Any] = []
+    monkeypatch.setattr(
+        hflm, "_loglikelihood_tokens", lambda requests, **options: caught.extend(requests)
+    )
+    hflm.loglikelihood(instances("loglikelihood", *PAIRS), disable_tqdm=True)
+    for encoding, (_, context, continuation) in zip(
+        encode(PAIRS, tokenizer, limit), caught, strict=True
+    ):
+        whole = (context + continuation)[-(limit + 1) :]
+        assert list(encoding.request.continuation_ids) == continuation
+        assert [*encoding.request.context_ids, *continuation] == whole
+        assert encoding.truncated == (len(whole) < len(context + continuation))
+
+
+@pytest.mark.parametrize("pair", [("context", ""), ("context", " word" * 200)])
+def test_options_that_cannot_be_scored(tokenizer, pair):
+    with pytest.raises(EncodingError) as caught:
+        encode([("context", " fine"), pair], tokenizer, 100)
+    assert caught.value.index == 1
+
+
+def test_scores_are_those_of_hflm(model, tokenizer, hflm):
+    encodings = encode(PAIRS, tokenizer, hflm.max_length)
+    scorer = TreeScorer(model, torch.device("cpu"), 512)
+    found = scorer.score([encoding.request for encoding in encodings], lambda number: None)
+    wanted = hflm.loglikelihood(instances("loglikelihood", *PAIRS), disable_tqdm=True)
+    np.testing.assert_allclose(
+        [values.sum() for values in found], [value for value, _ in wanted], atol=1e-3
+    )
+
+
+def test_loglikelihoods_are_those_of_hflm(hflm, shared_prefix):
+    requests = instances("loglikelihood", *PAIRS)
+    # The most likely next token, so that `is_greedy` is true somewhere.
+    greedy = hflm.generate_until(
+        instances("generate_until", ("The capital of France is", {"max_gen_toks": 1, "until": []}))
+    )
+    requests += instances("loglikelihood", ("The capital of France is", greedy[0]))
+    wanted = hflm.loglikelihood(requests, disable_tqdm=True)
+    found = shared_prefix.loglikelihood(requests, disable_tqdm=True)
+    np.testing.assert_allclose([a for a, _ in found], [a for a, _ in wanted], atol=1e-3)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
+    assert wanted[-1][1]
+
+
+def test_other_requests_are_hflms(hflm, shared_prefix, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("computed by the token trie")
+
+    monkeypatch.setattr(TreeScorer, "read", never)
+    texts = instances("loglikelihood_rolling", ("Iron is a metal.",), ("Paris is a city.",))
+    np.testing.assert_allclose(
+        shared_prefix.loglikelihood_rolling(texts, disable_tqdm=True),
+        hflm.loglikelihood_rolling(texts, disable_tqdm=True),
+    )
+    prompts = instances("generate_until", ("Iron is", {"max_gen_toks": 3, "until": ["\n"]}))
+    assert shared_prefix.generate_until(prompts) == hflm.generate_until(prompts)
+
+
+@pytest.mark.parametrize("task", ["demo_physical", "demo_words"])
+def test_a_task_gives_hflms_accuracy(hflm, shared_prefix, task, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    manager = TaskManager(include_path=str(ROOT / "workflow" / "tasks"), include_defaults=False)
+    values = [
+        lm_eval.simple_evaluate(
+            lm, tasks=[task], task_manager=manager, limit=50, bootstrap_iters=0
+        )["results"][task]["acc,none"]
+        for lm in (hflm, shared_prefix)
+    ]
+    assert values[0] == values[1]

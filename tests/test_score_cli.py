@@ -1,0 +1,308 @@
+"""The command `python -m alignment_calibration.score` on a tiny checkpoint."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import transformers
+
+from alignment_calibration import score as score_module
+from alignment_calibration.contract import LOGITS, QUESTIONS
+from alignment_calibration.errors import UserError
+from alignment_calibration.logits import expected_identity, read_logits
+from alignment_calibration.parquet import read_parquet, write_parquet
+
+CHECKPOINT = Path(__file__).parent.parent / "data" / "demo" / "models" / "base"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a demo model, its model file and two questions files."""
+    shutil.copytree(CHECKPOINT, tmp_path / "checkpoint")
+    model = {"model": "m", "spec": {"path": "checkpoint"}, "revision": "r", "files": []}
+    (tmp_path / "m.json").write_text(json.dumps({**model, "path": str(tmp_path / "checkpoint")}))
+    for name, number in (("few", 3), ("many", 40)):
+        rows = [
+            {
+                "question_id": f"t/{question:03d}",
+                "choice": choice,
+                "context": f"The number {question} is",
+                "continuation": [" even", " odd", " a prime number"][choice],
+                "source_choice": choice,
+                "gold": question % 2,
+                "group": "t",
+            }
+            for question in range(number)
+            for choice in range(3)
+        ]
+        write_questions(tmp_path / f"{name}.parquet", rows)
+    return tmp_path
+
+
+def write_questions(path: Path, rows: list[dict]) -> None:
+    write_parquet(path, pa.Table.from_pylist(rows, schema=QUESTIONS))
+
+
+def command(folder: Path, *cells: str, **options: str) -> list[str]:
+    arguments = [sys.executable, "-m", "alignment_calibration.score", "--model", "m.json"]
+    options = {"dtype": "float32", "device": "cpu", "threads": "1"} | options
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", value]
+    for cell in cells:
+        arguments += ["--cell", f"{cell}.parquet", f"logits/m/{cell}/choice.parquet"]
+    return arguments
+
+
+def score(folder: Path, *cells: str, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(folder, *cells, **options), cwd=folder, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def score_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The command in this process, which has torch in memory already."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # as the command sets it; put back afterwards
+    monkeypatch.setattr(score_module, "_die_with_parent", lambda: None)
+
+    def run(*cells: str, **options: str) -> None:
+        monkeypatch.setattr(sys, "argv", command(folder, *cells, **options)[2:])
+        score_module.main()
+
+    return run
+
+
+def logits(folder: Path, cell: str) -> Path:
+    return folder / "logits" / "m" / cell / "choice.parquet"
+
+
+def test_a_cell_honours_the_contract_and_is_scored_once(folder, score_here, capsys):
+    assert score(folder, "few").returncode == 0
+    table = read_parquet(logits(folder, "few"), LOGITS)
+    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
+    assert read_logits(logits(folder, "few"), identity).equals(table)
+    questions = read_parquet(folder / "few.parquet", QUESTIONS)
+    for column in ("question_id", "choice", "gold", "group"):
+        assert table[column].equals(questions[column])
+    assert table["continuation_bytes"].to_pylist()[:3] == [4, 3, 14]
+
+    # The numbers are the model's own.
+    tokenizer = transformers.AutoTokenizer.from_pretrained(CHECKPOINT)
+    model = transformers.AutoModelForCausalLM.from_pretrained(CHECKPOINT, dtype=torch.float32)
+    for row in table.to_pylist():
+        number = int(row["question_id"][2:])
+        text = f"The number {number} is" + [" even", " odd", " a prime number"][row["choice"]]
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        assert ids[0, row["context_tokens"] :].tolist() == row["token_ids"]
+        with torch.inference_mode():
+            logprobs = model(ids).logits[0].log_softmax(dim=-1)
+        places = range(row["context_tokens"] - 1, ids.shape[1] - 1)
+        wanted = [float(logprobs[place, ids[0, place + 1]]) for place in places]
+        np.testing.assert_allclose(row["token_logprobs"], wanted, atol=1e-4)
+
+    record = json.loads(logits(folder, "few").with_suffix(".run.json").read_text())
+    assert record["questions"] == 3
+    assert record["tokens_computed"] >= record["trie_nodes"] > 0
+
+    # Again: it is left alone; and from nothing, in another process, the bytes are the same.
+    before = logits(folder, "few").read_bytes()
+    score_here("few")
+    assert "m/few/choice: current" in capsys.readouterr().err
+    assert logits(folder, "few").read_bytes() == before
+    logits(folder, "few").unlink()
+    score_here("few")
+    assert logits(folder, "few").read_bytes() == before
+
+
+def imported(folder: Path, *cells: str) -> set[str]:
+    """Top-level modules in memory after the command."""
+    arguments = command(folder, *cells)[3:]
+    program = (
+        f"import sys; sys.argv[1:] = {arguments!r}\n"
+        "from alignment_calibration.score import main\n"
+        "main(); print('modules', *sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rpartition("modules ")[2].split())
+
+
+def test_what_a_scoring_process_imports(folder):
+    modules = imported(folder, "few")
+    assert "torch" in modules
+    absent = {"lm_eval", "datasets", "pandas", "matplotlib", "seaborn", "snakemake"}
+    assert not modules & absent
+    # A current cell costs neither torch nor transformers.
+    assert not imported(folder, "few") & {"torch", "transformers"}
+
+
+def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_here):
+    score_here("few")
+    before = logits(folder, "few").stat().st_ino
+    done = score(folder, "few", "many", log="log/score.log")
+    assert done.returncode == 0
+    log = (folder / "log" / "score.log").read_text()
+    assert "m/few/choice: current" in log
+    assert "m/many/choice: 100 %" in log
+    assert "questions/s" in log
+    assert "tokens/s" in log
+    assert done.stderr == ""
+    assert logits(folder, "few").stat().st_ino == before
+    assert read_parquet(logits(folder, "many"), LOGITS).num_rows == 120
+
+
+@pytest.mark.parametrize("damage", ["cut short", "other questions", "other revision"])
+def test_a_file_that_is_not_current_is_scored_again(folder, damage, score_here):
+    score_here("few")
+    wanted = logits(folder, "few").read_bytes()
+    path = logits(folder, "few")
+    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
+    if damage == "cut short":
+        path.write_bytes(wanted[: len(wanted) // 2])
+    elif damage == "other questions":
+        write_parquet(path, pq.read_table(path), identity | {"questions_sha256": "0"})
+    else:
+        write_parquet(path, pq.read_table(path), identity | {"revision": "other"})
+    with pytest.raises(UserError, match="few"):
+        read_logits(path, identity)
+    score_here("few")
+    assert path.read_bytes() == wanted
+
+
+def test_a_stale_file_does_not_outlive_a_failed_job(folder, score_here):
+    score_here("few")
+    (folder / "checkpoint" / "model.safetensors").unlink()
+    with pytest.raises(UserError):
+        score_here("few", dtype="bfloat16")
+    assert not logits(folder, "few").exists()
+
+
+def mistakes(folder: Path, mistake: str) -> None:
+    rows = pq.read_table(folder / "few.parquet").to_pylist()
+    match mistake:
+        case "empty option":
+            rows[4]["continuation"] = ""
+        case "no rows":
+            rows = []
+        case "endless option":
+            rows[4]["continuation"] = " even" * 5000
+    write_questions(folder / "few.parquet", rows)
+    checkpoint = folder / "checkpoint"
+    match mistake:
+        case "no checkpoint":
+            shutil.rmtree(checkpoint)
+        case "no tokenizer":
+            for file in checkpoint.glob("tokenizer*"):
+                file.unlink()
+        case "no weights":
+            (checkpoint / "model.safetensors").unlink()
+        case "pickled weights":
+            weights = checkpoint / "model.safetensors"
+            torch.save({}, checkpoint / "pytorch_model.bin")
+            weights.unlink()
+        case "cut weights":
+            weights = checkpoint / "model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:100_000])
+        case "not a number":
+            from safetensors.torch import load_file, save_file
+
+            weights = load_file(checkpoint / "model.safetensors")
+            for tensor in weights.values():
+                tensor.fill_(float("nan"))
+            save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("mistake", "named"),
+    [
+        ("empty option", "t/001"),
+        ("no rows", "few.parquet"),
+        ("endless option", "t/001"),
+        ("no checkpoint", "checkpoint"),
+        ("no tokenizer", "tokenizer"),
+        ("no weights", "checkpoint"),
+        ("pickled weights", "checkpoint"),
+        ("cut weights", "checkpoint"),
+        ("not a number", "t/000"),
+    ],
+)
+def test_a_mistake_is_named(folder, mistake, named, score_here):
+    mistakes(folder, mistake)
+    with pytest.raises(UserError, match=named) as caught:
+        score_here("few")
+    assert len(str(caught.value).splitlines()) <= 3
+    assert not list(folder.glob("logits/**/*.*"))
+
+
+def test_an_error_is_one_line_on_the_terminal_and_in_the_log(folder):
+    mistakes(folder, "empty option")
+    done = score(folder, "few", log="score.log")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: few.parquet: question t/001: option '' adds no token")
+    assert done.stderr.count("\n") == 1
+    assert (folder / "score.log").read_text().splitlines()[-1] == done.stderr.strip()
+
+
+def test_a_killed_job_leaves_finished_cells_and_nothing_half_written(folder, score_here, capsys):
+    process = subprocess.Popen(
+        command(folder, "few", "many", token_budget="1"),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("m/many/choice"):
+            break
+    process.kill()
+    process.communicate()
+    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
+    before = read_logits(logits(folder, "few"), identity)
+    assert not logits(folder, "many").exists()
+    score_here("few", "many")
+    assert "m/few/choice: current" in capsys.readouterr().err
+    assert read_logits(logits(folder, "few"), identity).equals(before)
+    assert logits(folder, "many").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_a_job_dies_with_its_parent(folder):
+    arguments = command(folder, "few", "many", token_budget="1")
+    program = (
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen({arguments!r}, stderr=subprocess.PIPE, text=True)\n"
+        "child.stderr.readline(); print(child.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for _ in range(100):
+        state = Path(f"/proc/{child}/stat")
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+        except FileNotFoundError:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        pytest.fail("the job outlived its parent")
+    assert not logits(folder, "many").exists()

@@ -1,0 +1,78 @@
+"""lm-evaluation-harness's `shared_prefix` model: `HFLM` with log-probabilities by token trie.
+
+`lm_eval --model shared_prefix --model_args pretrained=… --tasks arc_easy` takes the arguments of
+`--model hf` and gives its results. Only log-likelihoods are computed in another way; generation and
+rolling log-likelihoods are HFLM's.
+"""
+
+import torch
+from lm_eval.api.registry import register_model
+from lm_eval.models.huggingface import HFLM
+from tqdm import tqdm
+
+from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.plain import PlainScorer
+from alignment_calibration.scoring.tree import TreeScorer, best_scorer, target_logprobs
+
+#: A request as lm-eval hands it over: its texts, the context's token ids and the continuation's.
+LmEvalRequest = tuple[tuple[str, str], list[int], list[int]]
+
+
+def _logprob_and_greedy(
+    logits: torch.Tensor, row: torch.Tensor, target: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability of each target, and whether it is the most likely token (1 or 0)."""
+    greedy = logits.argmax(dim=1)[row] == target
+    return torch.cat([target_logprobs(logits, row, target), greedy[:, None].float()], dim=1)
+
+
+@register_model("shared_prefix")
+class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
+    """`HFLM` that computes every distinct token prefix of its requests once.
+
+    `batch_size` is not used for log-likelihoods: the token budget is found from the free memory. An
+    architecture that cannot be computed so goes the way of HFLM.
+    """
+
+    _scorer: TreeScorer | PlainScorer | None = None
+
+    def _loglikelihood_tokens(
+        self,
+        requests: list[LmEvalRequest],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        """Sum of log-probabilities (nats) of each continuation, and whether all are most likely."""
+        if self._scorer is None and self.backend == "causal":
+            self._scorer = best_scorer(self.model, torch.device(self.device), None)
+        # The windows of a rolling log-likelihood have no text of their own.
+        rolling = any(text is None for text, _, _ in requests)
+        if rolling or self.mixed_precision_dtype or not isinstance(self._scorer, TreeScorer):
+            return list(
+                super()._loglikelihood_tokens(
+                    requests, disable_tqdm=disable_tqdm, override_bs=override_bs
+                )
+            )
+        with tqdm(
+            total=len(requests), desc="Running loglikelihood requests", disable=disable_tqdm
+        ) as bar:
+
+            def progress(number: int) -> None:
+                bar.update(number)
+
+            read = self._scorer.read(
+                [self._request(context, continuation) for _, context, continuation in requests],
+                progress,
+                _logprob_and_greedy,
+            )
+        results = []
+        for (text, _, _), values in zip(requests, read, strict=True):
+            answer = (float(values[:, 0].sum()), bool(values[:, 1].all()))
+            self.cache_hook.add_partial("loglikelihood", text, answer)
+            results.append(answer)
+        return results
+
+    def _request(self, context: list[int], continuation: list[int]) -> Request:
+        """A request that fits the model: a context too long loses its left, as HFLM does it."""
+        kept = self.max_length + 1 - len(continuation)
+        return Request(tuple(context[-kept:]), tuple(continuation))
