@@ -1,19 +1,22 @@
-"""How often do the bootstrap intervals hold the truth? The tables of docs/statistics.md.
+"""How often do intervals hold the truth, and tests reject it? The tables of docs/statistics.md.
 
-    PYTHONPATH=workflow:tests python benchmarks/coverage.py
+    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/coverage.py
 
 Simulated pairs of models (tests/simulation.py) have known changes; each trial draws questions,
 takes the intervals of every metric and looks whether they hold the population's.
 """
 
 import argparse
+import itertools
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
 from alignment_calibration.changes import rates
 from alignment_calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.permutations import changes_with_p_values
 from alignment_calibration.resampling import bootstrap_weights, interval
-from simulation import simulate_pair
+from simulation import simulate_exchangeable_pair, simulate_pair
 
 #: Temperatures of base and aligned model; 1 is calibrated, less is over-confident.
 SCENARIOS = {
@@ -25,11 +28,11 @@ SCENARIOS = {
 KINDS = ("percentile", "basic", "hull")
 MEASURED = {name: metric for name, metric in METRICS.items() if not metric.letters_only}
 POPULATION = 50_000
-PARTS = 20
+PARTS = 10
 
 
 def population(temperatures):
-    """Metrics of base and aligned model over a million questions, summed in parts."""
+    """Metrics of base and aligned model over half a million questions, summed in parts."""
     random = np.random.default_rng(10**9)
     reference = simulate_pair(random, POPULATION, *temperatures)
     sums = [{}, {}]
@@ -102,17 +105,40 @@ def cover(temperatures, questions, trials, resamples):
     return {key: np.mean(found) for key, found in held.items()}
 
 
+def size(seed, questions, permutations):
+    """p-values of a pair whose models cannot be told apart, by metric."""
+    pair = simulate_exchangeable_pair(np.random.default_rng(seed), questions)
+    tested = changes_with_p_values(*pair, MEASURED, Settings(), "size", seed, permutations)
+    return {name: p_value for name, (_, p_value) in tested.items()}
+
+
+def print_sizes(trials, questions, permutations):
+    tested = [size(seed, questions, permutations) for seed in range(trials)]
+    print(f"\nshare of {trials} pairs of equal models with p ≤ 0.05, {questions} questions\n")
+    for name in MEASURED:
+        print(f"{name}: {np.mean([p_values[name] <= 0.05 for p_values in tested]):.3f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--resamples", type=int, default=500)
+    parser.add_argument("--trials", type=int, default=150, help="0: only the sizes of tests")
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--size-trials", type=int, default=300)
     parser.add_argument("--questions", type=int, nargs="+", default=[300, 1500])
     arguments = parser.parse_args()
-    found = {
-        (scenario, questions): cover(temperatures, questions, arguments.trials, arguments.resamples)
-        for scenario, temperatures in SCENARIOS.items()
-        for questions in arguments.questions
-    }
+    print_sizes(arguments.size_trials, 300, 199)
+    if not arguments.trials:
+        return
+    cells = list(itertools.product(SCENARIOS, arguments.questions))
+    with ProcessPoolExecutor(2) as pool:
+        covered = pool.map(
+            cover,
+            [SCENARIOS[scenario] for scenario, _ in cells],
+            [questions for _, questions in cells],
+            itertools.repeat(arguments.trials),
+            itertools.repeat(arguments.resamples),
+        )
+        found = dict(zip(cells, covered, strict=True))
     for quantity in ("change", "value", "rate"):
         print(f"\n{quantity}: coverage at {' / '.join(map(str, arguments.questions))} questions\n")
         print("| metric | interval |", " | ".join(SCENARIOS), "|")

@@ -43,6 +43,20 @@ def simulate_pair(
     )
 
 
+def simulate_exchangeable_pair(
+    random: np.random.Generator, questions: int, noise: float = 0.5
+) -> tuple[Predictions, Predictions]:
+    """Two models whose logits are the true ones with noise of their own: nothing tells which is
+    which.
+    """
+    true, _ = simulate_pair(random, questions)
+    first, second = (
+        softmax(np.log(true.probabilities) + noise * random.normal(size=true.probabilities.shape))
+        for _ in range(2)
+    )
+    return fixed_options(first, true.gold), fixed_options(second, true.gold)
+
+
 def simulate(
     seed: int = 0, questions: int = 500, temperature: float = 1.0, options: int = 4
 ) -> Predictions:

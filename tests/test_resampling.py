@@ -14,7 +14,7 @@ from alignment_calibration.resampling import (
     permutation_p_value,
     swaps,
 )
-from simulation import simulate_pair
+from simulation import simulate_exchangeable_pair, simulate_pair
 
 
 def stacked(blocks):
@@ -109,20 +109,9 @@ TESTED = ["accuracy", "ece", "ece_equal_mass", "sce", "sce_ovr", "smooth_ece", "
 
 
 def test_the_permutation_test_keeps_its_size():
-    # Both models are the calibrated one with noise of their own: nothing tells base from aligned.
     rejected = dict.fromkeys(TESTED, 0)
-    trials = 300
-    for trial in range(trials):
-        random = np.random.default_rng(trial)
-        _, base = simulate_pair(random, 120, noise=0)
-        noise = [
-            np.log(base.probabilities) + 0.5 * random.normal(size=base.probabilities.shape)
-            for _ in range(2)
-        ]
-        pair = [
-            fixed_options(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), base.gold)
-            for z in noise
-        ]
+    for trial in range(300):
+        pair = simulate_exchangeable_pair(np.random.default_rng(trial), 120)
         tested = changes_with_p_values(*pair, select(TESTED), Settings(), "task", trial, 99)
         for name, (_, p_value) in tested.items():
             rejected[name] += p_value <= 0.05
