@@ -13,6 +13,7 @@ import pandas as pd
 from alignment_calibration.contract import METHODS
 from alignment_calibration.files import write_text
 from alignment_calibration.frames import write_csv
+from alignment_calibration.metrics import interval_note
 
 #: A change is set in bold if its q-value (false discovery rate) is below this.
 SIGNIFICANCE = 0.05
@@ -107,7 +108,7 @@ def change_table(changes: pd.DataFrame) -> Table:
         )
     notes = ["Change rate: (aligned − base) / base."]
     if changes["rate_ci_low"].notna().any():
-        notes.append("In brackets: 95 % interval.")
+        notes.append(interval_note(in_order(changes["metric"])))
     if changes["q_value"].notna().any():
         notes.append(
             f"Bold: the change differs from zero at a false discovery rate of {SIGNIFICANCE:.0%}."
@@ -229,7 +230,7 @@ def model_table(metrics: pd.DataFrame) -> Table:
                     ),
                 )
             )
-    notes = ["In brackets: 95 % interval."] if metrics["ci_low"].notna().any() else []
+    notes = [interval_note(names)] if metrics["ci_low"].notna().any() else []
     return Table("Accuracy and calibration of the models", metrics, tuple(sections), tuple(notes))
 
 

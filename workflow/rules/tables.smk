@@ -1,6 +1,6 @@
 # Tables for people, each as CSV, Markdown and LaTeX. `{study}` is the study of the config or the
 # study of the published numbers.
-TABLE_CODE = code("tables", "frames", "contract")
+TABLE_CODE = code("tables", "frames", "contract", "metrics/__init__")
 
 
 rule change_table:

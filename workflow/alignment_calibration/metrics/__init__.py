@@ -17,7 +17,7 @@ from alignment_calibration.metrics.tallies import Settings, Tally
 from alignment_calibration.predictions import Booleans, Floats, Predictions, concatenate
 from alignment_calibration.resampling import Interval
 
-__all__ = ["METRICS", "Comparison", "Metric", "Sample", "Settings"]
+__all__ = ["METRICS", "Comparison", "Metric", "Sample", "Settings", "interval_note", "select"]
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -212,6 +212,18 @@ def _ranks(values: Floats) -> Floats:
     """Ranks from 1, those of equal values averaged. (SciPy's would cost every job its import.)"""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
+
+
+def interval_note(names: Iterable[str]) -> str:
+    """What to say wherever intervals of these metrics are shown."""
+    indicative = [name for name in names if name in METRICS and not METRICS[name].interval_covers]
+    note = "In brackets: 95 % interval."
+    if indicative:
+        note += (
+            f" Those of {', '.join(indicative)} are indicative only: in simulation they hold the "
+            "truth less often than that (docs/statistics.md)."
+        )
+    return note
 
 
 def _value(

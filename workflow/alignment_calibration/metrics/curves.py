@@ -20,20 +20,20 @@ def auroc(confidence: Floats, correct: Booleans, weights: Floats) -> Floats:
     The probability that a rightly answered question has more confidence than a wrongly answered
     one (Fawcett 2006). NaN where all answers are right or all are wrong.
     """
-    of_wrong = confidence[~correct]
-    order = np.argsort(of_wrong)
-    wrong = weights[:, np.flatnonzero(~correct)[order]]
+    order = np.argsort(confidence)
+    is_right = correct[order]
+    right, wrong = order[is_right], order[~is_right]
     # Weight of the least confident wrong answers, 0, 1, 2, … of them.
-    below = np.zeros((len(weights), wrong.shape[1] + 1), weights.dtype)
-    np.cumsum(wrong, axis=1, out=below[:, 1:])
+    below = np.zeros((len(weights), wrong.size + 1), weights.dtype)
+    np.cumsum(weights[:, wrong], axis=1, out=below[:, 1:])
     beaten, reached = (
-        below[:, np.searchsorted(of_wrong[order], confidence[correct], side=side)]
+        below[:, np.searchsorted(confidence[wrong], confidence[right], side=side)]
         for side in ("left", "right")
     )
-    right = weights[:, correct]
-    wins = np.einsum("rn,rn->r", right, (beaten + reached) / 2, dtype=np.float64)
+    of_right = weights[:, right]
+    wins = np.einsum("rn,rn->r", of_right, (beaten + reached) / 2, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        return np.asarray(wins / (right.sum(axis=1, dtype=np.float64) * below[:, -1]))
+        return np.asarray(wins / (of_right.sum(axis=1, dtype=np.float64) * below[:, -1]))
 
 
 def aurc(confidence: Floats, correct: Booleans, weights: Floats) -> Floats:
