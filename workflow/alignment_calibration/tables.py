@@ -108,7 +108,7 @@ def change_table(changes: pd.DataFrame) -> Table:
         )
     notes = ["Change rate: (aligned − base) / base."]
     if changes["rate_ci_low"].notna().any():
-        notes.append(interval_note(in_order(changes["metric"])))
+        notes.append(interval_note(in_order(changes["metric"]), rates=True))
     if changes["q_value"].notna().any():
         notes.append(
             f"Bold: the change differs from zero at a false discovery rate of {SIGNIFICANCE:.0%}."

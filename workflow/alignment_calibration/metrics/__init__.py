@@ -33,6 +33,7 @@ class Metric:
         interval: kind of bootstrap interval, chosen by its coverage in simulation.
         interval_covers: whether that interval was seen to cover at its nominal rate, be the model
             calibrated or not (docs/statistics.md has the figures).
+        rate_covers: whether the interval of its change rate was, be the base calibrated or not.
         letters_only: whether it needs the probability mass on the listed letters.
     """
 
@@ -42,6 +43,7 @@ class Metric:
     curve: Curve | None = None
     interval: Interval = "percentile"
     interval_covers: bool = True
+    rate_covers: bool = True
     letters_only: bool = False
 
 
@@ -51,11 +53,13 @@ def _mean(number: str, worse: Literal[-1, 0, 1], letters_only: bool = False) -> 
 
 
 def _error(tally: Tally, formula: Callable[[Floats], Floats]) -> Metric:
-    return Metric(1, tally, formula, interval="hull", interval_covers=False)
+    return Metric(1, tally, formula, interval="hull", interval_covers=False, rate_covers=False)
 
 
 def _brier_part(formula: Callable[[Floats], Floats], worse: Literal[-1, 0, 1]) -> Metric:
-    return Metric(worse, tallies.class_equal_width, formula, interval="basic")
+    tally = tallies.class_equal_width
+    # Of the three only the reliability can be next to 0, where a rate has no end.
+    return Metric(worse, tally, formula, interval="basic", rate_covers=worse != 1)
 
 
 OVERCONFIDENCE = tallies.of_questions(
@@ -65,7 +69,7 @@ OVERCONFIDENCE = tallies.of_questions(
 METRICS: dict[str, Metric] = {
     "accuracy": _mean("correct", worse=-1),
     "confidence": _mean("confidence", worse=0),
-    "overconfidence": Metric(0, OVERCONFIDENCE, formulas.mean_difference),
+    "overconfidence": Metric(0, OVERCONFIDENCE, formulas.mean_difference, rate_covers=False),
     "ece": _error(tallies.top_equal_width, formulas.top_label_error),
     "ece_equal_mass": _error(tallies.top_equal_mass, formulas.top_label_error),
     "ece_debiased": _error(tallies.top_equal_width, formulas.top_label_debiased),
@@ -214,9 +218,14 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
 
 
-def interval_note(names: Iterable[str]) -> str:
-    """What to say wherever intervals of these metrics are shown."""
-    indicative = [name for name in names if name in METRICS and not METRICS[name].interval_covers]
+def interval_note(names: Iterable[str], *, rates: bool = False) -> str:
+    """What to say wherever intervals of these metrics, or of their change rates, are shown."""
+    indicative = [
+        name
+        for name in names
+        if name in METRICS
+        and not (METRICS[name].rate_covers if rates else METRICS[name].interval_covers)
+    ]
     note = "In brackets: 95 % interval."
     if indicative:
         note += (
