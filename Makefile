@@ -1,7 +1,10 @@
 # Two commands for a newcomer: `make demo` and `make test`.
-PYTHON ?= python3.11
+PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores 4 --resources gpu=4
+
+# The rules run `python`: that of the environment.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help demo report test lint format clean
 
