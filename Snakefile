@@ -17,15 +17,17 @@ include: "workflow/rules/decomposition.smk"
 include: "workflow/rules/sce_audit.smk"
 include: "workflow/rules/multiverse.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/published.smk"
 
 
 rule all:
     default_target: True
     input:
-        figure_files(STUDY["study"], *TIDY),
+        rules.figures.input,
         table_files(STUDY["study"], *TABLES),
+        rules.run_summary.output,
         f"{RESULTS}/metrics.parquet",
         f"{RESULTS}/changes.parquet",
         f"{RESULTS}/rank_agreement.parquet",

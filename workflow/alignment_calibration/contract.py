@@ -284,3 +284,20 @@ MULTIVERSE: Final = pa.schema(
         "undecided": pa.float64(),
     }
 )
+
+#: A row per task, method, part and confidence of one model.
+RELIABILITY: Final = pa.schema(
+    {
+        "model": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "part": pa.string(),  # bin, or a point of the smooth curve
+        "left": pa.float64(),  # edges of the bin; null on the curve
+        "right": pa.float64(),
+        "confidence": pa.float64(),  # mean of the bin; null where it is empty
+        "accuracy": pa.float64(),
+        "low": pa.float64(),  # pointwise 95 % bootstrap band of the curve; null in bins
+        "high": pa.float64(),
+        "questions": pa.float64(),  # in the bin; on the curve, their effective number nearby
+    }
+)

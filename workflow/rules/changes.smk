@@ -1,14 +1,6 @@
 # Changes from base to aligned model of each pair, and how sure they are.
 
 
-def of_pair(stage, folder="confidences"):
-    """A file of one stage of a pair for each task, in the order of the tasks."""
-    return lambda w: [
-        f"{RESULTS}/{folder}/{STUDY['pairs'][w.pair][stage]}/{task}.parquet"
-        for task in TASKS
-    ]
-
-
 rule permutations:
     input:
         base=of_pair("base"),

@@ -71,8 +71,8 @@ wildcard_constraints:
 
 
 def code(*modules):
-    """The package's modules a rule depends on: inputs, so that an edit re-runs the rule (by
-    checksum: a touch does not)."""
+    """The package's modules on which a step depends. As inputs they re-run it after an edit (and,
+    compared by checksum, not after a touch)."""
     return [str(PACKAGE / f"{module}.py") for module in modules]
 
 
@@ -93,3 +93,79 @@ def table_files(study, *tables):
         for table in tables
         for suffix in ("csv", "md", "tex")
     ]
+
+
+def local_checkpoint(wildcards):
+    """Files of a local checkpoint, so that a changed one is seen. None if the folder is missing:
+    the step itself says so best."""
+    spec = STUDY["models"][wildcards.model]
+    if "path" not in spec:
+        return []
+    folder = Path(spec["path"])
+    if "gguf_file" in spec:
+        file = folder / spec["gguf_file"]
+        return [str(file)] if file.is_file() else []
+    return [str(file) for file in checkpoint_files(folder, spec)]
+
+
+def questions_slice(wildcards):
+    """What decides the questions of a task in one prompt; the template only if letters are asked
+    for, so that editing it re-runs nothing else."""
+    spec = STUDY["tasks"][wildcards.task]
+    templates = TEMPLATES | STUDY["letters"]
+    return canonical_json(
+        {
+            "names": spec[wildcards.prompt],
+            "limit": spec["limit"],
+            "num_fewshot": spec["num_fewshot"],
+            "letters": (
+                templates[spec["letters"]] if wildcards.prompt == "choice" else ""
+            ),
+            "data": spec["data"],
+            "task_folders": STUDY["task_folders"],
+        }
+    )
+
+
+def question_sources(wildcards):
+    """Task YAMLs of ours and local data files, so that an edit is seen. A missing file is left
+    out: the step itself says so best."""
+    spec = STUDY["tasks"][wildcards.task]
+    patterns = [v for k, v in (spec["data"] or {}).items() if k.endswith("file")]
+    files = [
+        str(path)
+        for pattern in patterns
+        for path in sorted(Path().glob(pattern.replace("{subset}", "*")))
+        if path.is_file()
+    ]
+    try:
+        return files + [str(path) for path in LIBRARY.sources(spec[wildcards.prompt])]
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def statistics_slice(*keys, **more):
+    """Some keys of `statistics`, and what else a rule needs of the config, as one string."""
+    return canonical_json(
+        {"statistics": {key: STUDY["statistics"][key] for key in keys}, **more}
+    )
+
+
+def of_pair(stage, folder="confidences"):
+    """A file of one stage of a pair for each task, in the order of the tasks."""
+    return lambda w: [
+        f"{RESULTS}/{folder}/{STUDY['pairs'][w.pair][stage]}/{task}.parquet"
+        for task in TASKS
+    ]
+
+
+def logits_of(stage):
+    """The logit files of one stage of a pair, in the order of the cells."""
+    return lambda w: [
+        f"{RESULTS}/logits/{STUDY['pairs'][w.pair][stage]}/{task}/{prompt}.parquet"
+        for task, prompt in CELLS
+    ]
+
+
+def model_json(stage):
+    return lambda w: f"{RESULTS}/models/{STUDY['pairs'][w.pair][stage]}.json"

@@ -1,11 +1,23 @@
-# Figures, each from one tidy file, with a caption that holds the numbers of the run. `{study}` is
-# the study of the config or the study of the published numbers.
+# Figures, with captions that hold the numbers of the run. `{study}` is the study of the config or
+# the study of the published numbers.
 
-# The tidy file that a figure reads.
+# The tidy files that each figure reads, of the config's study and of the published numbers.
 TIDY = {
-    "figure1": "changes",
-    "figure2": "changes",
-    "figure2_sce": "changes",
+    "figure1": ["changes"],
+    "figure2": ["changes"],
+    "figure2_sce": ["changes"],
+    "ranks": ["changes", "rank_probabilities"],
+    "accuracy_calibration": ["changes"],
+    "temperature": ["temperature"],
+    "multiverse": ["multiverse"],
+    "sce_audit": ["sce_audit"],
+}
+PUBLISHED_TIDY = {
+    "figure1": ["changes"],
+    "figure2": ["changes"],
+    "ranks": ["changes"],
+    "accuracy_calibration": ["changes"],
+    "sce_audit_published": ["audit"],
 }
 
 # The modules that a figure's own module builds on, where there are any.
@@ -13,21 +25,17 @@ FIGURE_PARTS = {
     "figure1": ["figures/change_rates"],
     "figure2": ["figures/change_rates"],
     "figure2_sce": ["figures/change_rates"],
+    "sce_audit": ["sce_audit"],
+    "sce_audit_published": ["figures/sce_audit", "sce_audit"],
 }
-
-
-def figure_files(study, *figures):
-    """The files of figures, in both formats."""
-    return [
-        f"figures/{study}/{figure}.{suffix}"
-        for figure in figures
-        for suffix in ("pdf", "png")
-    ]
 
 
 rule figure:
     input:
-        tidy=lambda w: f"results/{w.study}/{TIDY[w.figure]}.parquet",
+        tidy=lambda w: [
+            f"results/{w.study}/{name}.parquet"
+            for name in (PUBLISHED_TIDY if w.study == PUBLISHED else TIDY)[w.figure]
+        ],
         caption=str(ROOT / "workflow/report/{figure}.rst"),
         code=lambda w: code(
             f"figures/{w.figure}",
@@ -51,7 +59,7 @@ rule figure:
     benchmark:
         "results/{study}/benchmarks/figures/{figure}.tsv"
     wildcard_constraints:
-        figure=one_of(TIDY),
+        figure=one_of(TIDY | PUBLISHED_TIDY),
     localrule: True
     conda:
         "../../envs/workflow.yaml"
@@ -59,7 +67,79 @@ rule figure:
         "../scripts/figure_{wildcards.figure}.py"
 
 
+rule reliability:
+    input:
+        confidences=lambda w: [
+            f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
+        ],
+        code=[*METRICS_CODE, *code("reliability", "contract", "frames")],
+    output:
+        f"{RESULTS}/reliability/{{model}}.parquet",
+    log:
+        f"{LOGS}/reliability/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/reliability/{{model}}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        slice=statistics_slice(
+            "bins", "resamples", "seed", "tace_threshold", tasks=TASKS
+        ),
+    script:
+        "../scripts/reliability.py"
+
+
+rule reliability_figure:
+    input:
+        base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",
+        aligned=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['aligned']}.parquet",
+        caption=str(ROOT / "workflow/report/reliability.rst"),
+        code=code(
+            "figures/reliability", "figures/style", "captions", "contract", "frames"
+        ),
+    output:
+        pdf=f"{FIGURES}/reliability/{{pair}}/{{method}}.pdf",
+        png=report(
+            f"{FIGURES}/reliability/{{pair}}/{{method}}.png",
+            caption="../report/caption.rst",
+            category="Reliability",
+            subcategory="{pair}",
+            labels={"figure": "reliability", "pair": "{pair}", "method": "{method}"},
+        ),
+        caption=f"{RESULTS}/captions/reliability/{{pair}}/{{method}}.rst",
+    log:
+        f"{LOGS}/figures/reliability/{{pair}}/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/reliability/{{pair}}/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(STUDY["methods"]),
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/figure_reliability.py"
+
+
 rule figures:
     input:
-        figure_files(STUDY["study"], *TIDY),
+        expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=TIDY, suffix=["pdf", "png"]),
+        expand(
+            f"{FIGURES}/reliability/{{pair}}/{{method}}.{{suffix}}",
+            pair=PAIRS,
+            method=STUDY["methods"],
+            suffix=["pdf", "png"],
+        ),
+    localrule: True
+
+
+rule published_figures:
+    input:
+        expand(
+            f"figures/{PUBLISHED}/{{figure}}.{{suffix}}",
+            figure=PUBLISHED_TIDY,
+            suffix=["pdf", "png"],
+        ),
     localrule: True

@@ -19,13 +19,6 @@ CONFIDENCES = [
 ]
 
 
-def statistics_slice(*keys, **more):
-    """Some keys of `statistics`, and what else a rule needs of the config, as one string."""
-    return canonical_json(
-        {"statistics": {key: STUDY["statistics"][key] for key in keys}, **more}
-    )
-
-
 rule metrics:
     input:
         confidences=lambda w: [

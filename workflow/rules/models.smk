@@ -3,19 +3,6 @@
 from alignment_calibration.models import checkpoint_files
 
 
-def local_checkpoint(wildcards):
-    """Files of a local checkpoint, so that a changed one is seen. None if the folder is missing:
-    the step itself says so best."""
-    spec = STUDY["models"][wildcards.model]
-    if "path" not in spec:
-        return []
-    folder = Path(spec["path"])
-    if "gguf_file" in spec:
-        file = folder / spec["gguf_file"]
-        return [str(file)] if file.is_file() else []
-    return [str(file) for file in checkpoint_files(folder, spec)]
-
-
 localrules:
     models,
 

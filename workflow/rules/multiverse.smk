@@ -3,18 +3,6 @@
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
 
-def logits_of(stage):
-    """The logit files of one stage of a pair, in the order of the cells."""
-    return lambda w: [
-        f"{RESULTS}/logits/{STUDY['pairs'][w.pair][stage]}/{task}/{prompt}.parquet"
-        for task, prompt in CELLS
-    ]
-
-
-def model_json(stage):
-    return lambda w: f"{RESULTS}/models/{STUDY['pairs'][w.pair][stage]}.json"
-
-
 rule pair_multiverse:
     input:
         base=logits_of("base"),

@@ -58,6 +58,7 @@ rule published_audit:
 
 rule published:
     input:
+        rules.published_figures.input,
         table_files(PUBLISHED, "changes", "ranks", "claims", "table_1"),
         table_files(PUBLISHED, "audit", "recovered", "audit_ranks"),
         f"results/{PUBLISHED}/audit.parquet",

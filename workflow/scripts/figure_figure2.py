@@ -9,6 +9,6 @@ from alignment_calibration.frames import read_frame
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        changes = read_frame(snakemake.input.tidy, CHANGES)
-        write_figure(figure2.draw(changes), snakemake.output.pdf, snakemake.output.png)
-        write_caption(snakemake.input.caption, figure2.numbers(changes), snakemake.output.caption)
+        tidy = read_frame(snakemake.input.tidy[0], CHANGES)
+        write_figure(figure2.draw(tidy), snakemake.output.pdf, snakemake.output.png)
+        write_caption(snakemake.input.caption, figure2.numbers(tidy), snakemake.output.caption)

@@ -20,6 +20,9 @@ Panel = tuple[str, str]
 _LINEAR_TO = 100.0
 _LOGARITHMIC_FROM = 400.0
 
+#: Height in inches of a panel's heading, tick labels and axis label.
+_AROUND = 0.85
+
 
 def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
     """Change rates in percent by task, a panel for each metric and method.
@@ -38,18 +41,21 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
     shown = [panel for panel in panels if panel in measured]
     missing = [panel for panel in panels if panel not in measured]
     with style.styled():
-        height = len(tasks) * (0.09 + max(0.12, 0.029 * len(marks)))
+        height = max(0.5, len(tasks) * (0.09 + max(0.12, 0.029 * len(marks))))
         tall = 2 * height > style.PAGE_HEIGHT - 2
         columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
         lines = math.ceil(len(shown) / columns)
         legend = 0.16 * math.ceil(len(marks) / 5) + (0.25 if missing else 0)
-        size = (style.TWO_COLUMNS, lines * (height + 0.65) + legend)
+        size = (style.TWO_COLUMNS, lines * (height + _AROUND) + legend)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
         for axes, (metric, method) in zip(grid, shown, strict=False):
             of_panel = rows[(rows["metric"] == metric) & (rows["method"] == method)]
             _draw_panel(axes, of_panel, tasks, marks, columns)
-            axes.set_title(f"{style.metric_name(metric)}\n{style.method_name(method)}")
+            name = style.metric_name(metric)
+            if columns > 4:
+                name = name.replace(" (", "\n(")
+            axes.set_title(f"{name}\n{style.method_name(method)}")
         for axes in list(grid)[len(shown) :]:
             axes.set_axis_off()
         if missing:
@@ -152,7 +158,8 @@ def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:
         left, right = axes.get_xlim()
         axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
         axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel("change rate (%),\nlogarithmic beyond ±100")
+        narrow = "rate (%), log\nbeyond ±100"
+        axes.set_xlabel(narrow if columns > 4 else "change rate (%),\nlogarithmic beyond ±100")
     axes.xaxis.set_major_formatter(FuncFormatter(_signed))
 
 

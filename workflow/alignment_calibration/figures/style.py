@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -71,6 +72,11 @@ _METRICS = {
     "ece": "ECE",
     "sce": "SCE (label frequency)",
     "sce_ovr": "SCE (one-vs-rest)",
+    "ece_debiased": "ECE, debiased",
+    "mce": "MCE",
+    "smooth_ece": "smooth ECE",
+    "brier": "Brier score",
+    "nll": "NLL",
 }
 
 
@@ -138,7 +144,7 @@ def pair_legend(figure: Figure, marks: Mapping[str, Mark]) -> None:
     legend_beneath(figure, handles)
 
 
-def legend_beneath(figure: Figure, handles: Sequence[Line2D]) -> None:
+def legend_beneath(figure: Figure, handles: Sequence[Artist]) -> None:
     """A key beneath the figure, in as many columns as fit its width."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, int(figure.get_figwidth() / (0.35 + 0.06 * longest)))

@@ -1,0 +1,176 @@
+"""Simulates the tidy tables of a study of any size in the form of the contract, for tests."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from alignment_calibration.contract import (
+    CHANGES,
+    METHODS,
+    MULTIVERSE,
+    RANK_PROBABILITIES,
+    SCE_AUDIT,
+    TEMPERATURE,
+)
+from alignment_calibration.multiverse import BINNED, BINS, UNBINNED
+from alignment_calibration.ranks import rank_pairs
+
+#: Names of the length that real ones have.
+PAIRS = [
+    "Llama-2-7b",
+    "Llama-3-8B",
+    "Llama-3-70B",
+    "Mistral-7B",
+    "OLMo-7B",
+    "gemma-7b",
+    "Qwen2-72B",
+    "Qwen2.5-0.5B",
+    "Qwen2.5-14B",
+    "SmolLM2-1.7B",
+    "OLMo-2-1124-13B",
+    "Falcon3-10B",
+    "Yi-1.5-34B",
+    "gemma-2-27b",
+    "Mixtral-8x22B-v0.1",
+    "Llama-3.1-405B",
+    "phi-4",
+    "Pythia-6.9b",
+    "granite-3.0-8b",
+    "DeepSeek-LLM-67B",
+]
+TASKS = [
+    "arc_challenge",
+    "arc_easy",
+    "hellaswag",
+    "medmcqa",
+    "mmlu_humanities",
+    "mmlu_other",
+    "mmlu_social_sciences",
+    "mmlu_stem",
+    "piqa",
+    "sciq",
+    "openbookqa",
+    "commonsense_qa",
+]
+ERRORS = ("ece", "sce", "sce_ovr")
+
+
+def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
+    """Frames by file name; base and aligned errors drawn from Beta distributions."""
+    random = np.random.default_rng(seed)
+    pair_names, task_names = PAIRS[:pairs], TASKS[:tasks]
+    cells = pd.DataFrame(
+        itertools.product(pair_names, task_names, methods, ("accuracy", *ERRORS)),
+        columns=["pair", "task", "method", "metric"],
+    )
+    size = len(cells)
+    base, aligned = random.beta(2, 12, size), random.beta(3, 12, size)
+    half = 0.02 + 0.03 * random.random(size)
+    changes = cells.assign(base=base, aligned=aligned, change=aligned - base)
+    changes["change_rate"] = changes["change"] / base
+    changes["change_ci_low"], changes["change_ci_high"] = (
+        changes["change"] - half,
+        changes["change"] + half,
+    )
+    changes["rate_ci_low"] = changes["change_ci_low"] / base
+    changes["rate_ci_high"] = changes["change_ci_high"] / base
+    changes["p_value"] = changes["q_value"] = random.random(size)
+    changes["n"] = pd.array([1000] * size, dtype="Int64")
+    changes["rank"] = rank_pairs(changes)
+    changes = changes.sort_values(["pair", "task", "method", "metric"], ignore_index=True)
+    return {
+        "changes": changes[CHANGES.names],
+        "rank_probabilities": _rank_probabilities(changes, random),
+        "temperature": _temperature(changes, random),
+        "multiverse": _multiverse(pairs * tasks, random),
+        "sce_audit": _sce_audit(pair_names, task_names, methods, random),
+        "published_sce": _published_sce(pair_names, task_names, methods, random),
+    }
+
+
+def _rank_probabilities(changes, random):
+    """Ranks under noise, counted over 50 draws."""
+    keys = ["task", "method", "metric"]
+    drawn = pd.concat(
+        changes.assign(
+            change_rate=changes["change_rate"] + 0.3 * random.normal(size=len(changes))
+        ).assign(rank=rank_pairs)
+        for _ in range(50)
+    )
+    counts = drawn.groupby([*keys, "pair", "rank"]).size() / 50
+    return counts.rename("probability").reset_index()[RANK_PROBABILITIES.names]
+
+
+def _temperature(changes, random):
+    rows = changes[changes["metric"] == "ece"]
+    frames = []
+    for variant in ("daca", "nll"):
+        shrink = 0.1 + 0.4 * random.random((2, len(rows)))
+        frame = rows[["pair", "task", "method", "metric", "n"]].assign(
+            variant=variant,
+            base_temperature=1.1,
+            aligned_temperature=2.0,
+            base_before=rows["base"],
+            base_after=rows["base"] * shrink[0],
+            aligned_before=rows["aligned"],
+            aligned_after=rows["aligned"] * shrink[1],
+        )
+        frame["change_before"] = frame["aligned_before"] - frame["base_before"]
+        frame["change_after"] = frame["aligned_after"] - frame["base_after"]
+        frame["removed"] = 1 - frame["change_after"] / frame["change_before"]
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)[TEMPERATURE.names]
+
+
+def _multiverse(cells, random):
+    readings = ("letters", "mean_byte", "mean_token", "min", "sum")
+    rows = [
+        *itertools.product(BINNED, BINS, ("equal_mass", "equal_width"), readings),
+        *itertools.product(UNBINNED, [None], [None], readings),
+    ]
+    frame = pd.DataFrame(rows, columns=["metric", "bins", "binning", "reading"])
+    frame["bins"] = frame["bins"].astype("Int64")
+    frame["cells"] = pd.array([cells] * len(frame), dtype="Int64")
+    frame[["worse", "better", "undecided"]] = random.dirichlet([2, 1, 1], len(frame))
+    return frame[MULTIVERSE.names]
+
+
+def _sce_audit(pairs, tasks, methods, random):
+    models = [f"{pair}-{stage}" for pair in pairs for stage in ("base", "aligned")]
+    frame = pd.DataFrame(
+        itertools.product(models, tasks, methods), columns=["model", "task", "method"]
+    )
+    frame["options"] = random.choice([2.0, 4.0, 4.0], len(frame))
+    frame["accuracy"] = 0.4 + 0.5 * random.random(len(frame))
+    frame["confidence"] = (frame["accuracy"] + 0.3 * random.random(len(frame))).clip(upper=1)
+    frame["ece"] = frame["confidence"] - frame["accuracy"]
+    frame["sce"] = frame["ece"] / 2
+    frame["closed_form"] = (
+        frame["options"] - 3 + 2 * frame[["accuracy", "confidence"]].max(axis=1)
+    ) / frame["options"]
+    frame["sce_ovr"] = frame["closed_form"] + 0.01 * random.normal(size=len(frame))
+    return frame.assign(n=1000)[SCE_AUDIT.names]
+
+
+def _published_sce(pairs, tasks, methods, random):
+    """The SCE recovered from changes and rates, with the range that rounding leaves."""
+    audit = _sce_audit(pairs, tasks, methods, random)
+    width = 0.02 * random.random(len(audit))
+    return pd.DataFrame(
+        {
+            "task": audit["task"],
+            "pair": audit["model"].str.rsplit("-", n=1).str[0],
+            "method": audit["method"],
+            "stage": audit["model"].str.rsplit("-", n=1).str[1],
+            "options": audit["options"],
+            "accuracy": audit["accuracy"],
+            "confidence": audit["confidence"],
+            "ece": audit["ece"],
+            "over_confident": True,
+            "sce_recovered": audit["sce_ovr"],
+            "sce_low": audit["sce_ovr"] - width,
+            "sce_high": audit["sce_ovr"] + width,
+            "sce_closed_form": audit["closed_form"],
+        }
+    )

@@ -1,0 +1,38 @@
+# What the report says of the run as a whole.
+
+
+report: "../report/workflow.rst"
+
+
+rule run_summary:
+    input:
+        models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
+        runs=[
+            f"{RESULTS}/logits/{model}/{task}/{prompt}.run.json"
+            for model in MODELS
+            for task in TASKS
+            for prompt in PROMPTS[task]
+        ],
+        caption=str(ROOT / "workflow/report/run_summary.rst"),
+        code=code("run_summary", "captions"),
+    output:
+        summary=report(
+            f"{RESULTS}/run_summary.json",
+            caption="../report/caption.rst",
+            category="Run",
+            labels={"file": "models, devices, hours, tokens"},
+        ),
+        caption=f"{RESULTS}/captions/run_summary.rst",
+    log:
+        f"{LOGS}/run_summary.log",
+    benchmark:
+        f"{BENCHMARKS}/run_summary.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        slice=config_slice(
+            "study", "pairs", "tasks", "methods", "metrics", "statistics", "scoring"
+        ),
+    script:
+        "../scripts/run_summary.py"

@@ -1,0 +1,14 @@
+"""Bind the figure `multiverse` to the package."""
+
+from alignment_calibration.captions import write_caption
+from alignment_calibration.contract import MULTIVERSE
+from alignment_calibration.errors import logged
+from alignment_calibration.figures import multiverse
+from alignment_calibration.figures.style import write_figure
+from alignment_calibration.frames import read_frame
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        tidy = read_frame(snakemake.input.tidy[0], MULTIVERSE)
+        write_figure(multiverse.draw(tidy), snakemake.output.pdf, snakemake.output.png)
+        write_caption(snakemake.input.caption, multiverse.numbers(tidy), snakemake.output.caption)

@@ -1,0 +1,14 @@
+"""Bind the figure `temperature` to the package."""
+
+from alignment_calibration.captions import write_caption
+from alignment_calibration.contract import TEMPERATURE
+from alignment_calibration.errors import logged
+from alignment_calibration.figures import temperature
+from alignment_calibration.figures.style import write_figure
+from alignment_calibration.frames import read_frame
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        tidy = read_frame(snakemake.input.tidy[0], TEMPERATURE)
+        write_figure(temperature.draw(tidy), snakemake.output.pdf, snakemake.output.png)
+        write_caption(snakemake.input.caption, temperature.numbers(tidy), snakemake.output.caption)
