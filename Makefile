@@ -23,7 +23,7 @@ help:  ## List the targets
 
 demo: .venv/workflow.stamp  ## Run the demo study and make its report
 	$(SNAKEMAKE)
-	$(BIN)/snakemake --report results/demo/report.zip
+	$(SNAKEMAKE) --report results/demo/report.zip
 	@echo
 	@echo "tables:  results/demo/tables/"
 	@echo "figures: figures/demo/"
