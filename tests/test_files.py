@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -20,11 +21,17 @@ def table() -> pa.Table:
     return pa.table({"question_id": [f"q{i}" for i in range(1000)], "value": values}, SCHEMA)
 
 
+def fail_halfway(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "results.json"
     write_json(path, {"old": 1})
-    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
-        temporary.write_text("half" * (1 // 0))
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway(path)
     assert path.read_text() == '{\n  "old": 1\n}\n'
     assert os.listdir(tmp_path) == ["results.json"]
 
