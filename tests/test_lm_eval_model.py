@@ -1,5 +1,7 @@
 """`shared_prefix`, and the scorers, against lm-evaluation-harness's own `HFLM`."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,14 @@ def test_a_task_gives_hflms_accuracy(hflm, shared_prefix, task, monkeypatch):
         for lm in (hflm, shared_prefix)
     ]
     assert values[0] == values[1]
+
+
+def test_lm_eval_learns_of_the_model_when_it_is_imported():
+    program = (
+        "import sys, alignment_calibration.lm_eval_registration\n"
+        "assert not {'lm_eval', 'torch'} & set(sys.modules)\n"
+        "import lm_eval.models\n"
+        "from lm_eval.api.registry import model_registry\n"
+        "assert 'shared_prefix' in model_registry\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
