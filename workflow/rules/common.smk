@@ -169,3 +169,27 @@ def logits_of(stage):
 
 def model_json(stage):
     return lambda w: f"{RESULTS}/models/{STUDY['pairs'][w.pair][stage]}.json"
+
+
+def gpus_of(model):
+    return STUDY["models"][model]["gpus"]
+
+
+def cpu_threads():
+    """Threads of a job that finds no GPU: its share of the cores."""
+    cores = workflow.cores or 1
+    limits = workflow.global_resources
+    at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
+    return max(1, cores // max(1, at_once))
+
+
+def cells_of(model):
+    """Questions and logit file of every cell of a model."""
+    return [
+        (
+            f"{RESULTS}/questions/{task}/{prompt}.parquet",
+            f"{RESULTS}/logits/{model}/{task}/{prompt}.parquet",
+        )
+        for task in TASKS
+        for prompt in PROMPTS[task]
+    ]

@@ -2,30 +2,6 @@
 # The only rules that need a GPU. `gpu` counts the GPUs in use; without one it counts jobs at once.
 
 
-def gpus_of(model):
-    return STUDY["models"][model]["gpus"]
-
-
-def cpu_threads():
-    """Threads of a job that finds no GPU: its share of the cores."""
-    cores = workflow.cores or 1
-    limits = workflow.global_resources
-    at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
-    return max(1, cores // max(1, at_once))
-
-
-def cells_of(model):
-    """Questions and logit file of every cell of a model."""
-    return [
-        (
-            f"{RESULTS}/questions/{task}/{prompt}.parquet",
-            f"{RESULTS}/logits/{model}/{task}/{prompt}.parquet",
-        )
-        for task in TASKS
-        for prompt in PROMPTS[task]
-    ]
-
-
 # How cells are computed, not what comes out: resources and not params, since another device or
 # budget is no reason to score again.
 HOW_TO_SCORE = dict(
@@ -69,7 +45,7 @@ if STUDY["scoring"]["load_once"]:
                 part for cell in cells_of(w.model) for part in ("--cell", *cell)
             ],
         shell:
-            SCORE + " {params.cells:q}"
+            f"{SCORE} {{params.cells:q}}"
 
 
 rule score:
@@ -104,4 +80,4 @@ rule score:
     params:
         dtype=lambda w: dtype_of(w.model),
     shell:
-        SCORE + " --cell {input.questions:q} {output.logits:q}"
+        f"{SCORE} --cell {{input.questions:q}} {{output.logits:q}}"
