@@ -54,6 +54,7 @@ GOOD: dict[str, Any] = {
         "permutations": 10,
         "tace_threshold": 0.1,
     },
+    "plan": {"gpu": "H100", "utilisation": 0.5},
 }
 
 BAD_SLUGS = [

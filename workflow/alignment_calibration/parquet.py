@@ -41,6 +41,9 @@ def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
         pq.ParquetFile(path, page_checksum_verification=True) as file,
     ):
         table = file.read()
+        # The footer has no checksum, but it counts the rows more than once.
+        if table.num_rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid("its counts of rows disagree")
     found = {field.name: field.type for field in table.schema}
     wanted = {field.name: field.type for field in schema}
     if found != wanted:
@@ -62,9 +65,9 @@ def read_identity(path: str | Path) -> Any:
     """
     with _parquet_errors(path):
         metadata = pq.read_schema(path).metadata or {}
-    if IDENTITY_KEY not in metadata:
-        return None
-    return json.loads(metadata[IDENTITY_KEY])
+        if IDENTITY_KEY not in metadata:
+            return None
+        return json.loads(metadata[IDENTITY_KEY])
 
 
 @contextlib.contextmanager
@@ -73,7 +76,7 @@ def _parquet_errors(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the workflow again to make it") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(
             f"{path}: damaged or cut short ({one_line(error)}); delete it and run again"
         ) from None

@@ -1,0 +1,372 @@
+"""What goes wrong on real machines: each fault ends in a correct result or in one clear error.
+
+The kills at random moments: `FAULT_MOMENTS=50 python -m pytest tests/faults -k killed` does all 50.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+import study
+from alignment_calibration import files, logits
+from alignment_calibration.contract import LOGITS
+from alignment_calibration.errors import UserError
+from alignment_calibration.parquet import read_identity, read_parquet, write_parquet
+
+pytestmark = pytest.mark.slow
+
+MOMENTS = int(os.environ.get("FAULT_MOMENTS", "4"))
+CELL = Path(f"results/{study.STUDY}/logits/base/words/continuation.parquet")
+MODEL = f"results/{study.STUDY}/models/base.json"
+QUESTIONS = f"results/{study.STUDY}/questions/words/continuation.parquet"
+CHECKPOINT = study.ROOT / "data" / "demo" / "models" / "base"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose questions and models are there, and nothing is scored."""
+    folder = tmp_path_factory.mktemp("prepared")
+    tasks = {"words": {"continuation": "demo_words", "limit": 6}}
+    study.write_config(folder, tasks, ["continuation_sum", "continuation_min"])
+    models = [f"results/{study.STUDY}/models/{model}.json" for model in ("base", "aligned")]
+    run = study.run(folder, targets=[*models, QUESTIONS])
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """The same study run to its end, and the seconds that took."""
+    folder = copied(prepared, tmp_path_factory.mktemp("undisturbed") / "study")
+    started = time.monotonic()
+    run = study.run(folder)
+    assert run.returncode == 0, run.stderr
+    return folder, time.monotonic() - started
+
+
+def copied(source: Path, target: Path) -> Path:
+    """A copy of a folder, dates and all."""
+    shutil.copytree(source, target)
+    return target
+
+
+def score_processes(folder: Path) -> list[int]:
+    """Processes that score cells of the study in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            scores = b"alignment_calibration.score" in (process / "cmdline").read_bytes()
+            if scores and Path(os.readlink(process / "cwd")) == folder.resolve():
+                found.append(int(process.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        study.command("--cores", "2"),
+        cwd=folder,
+        env=study.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("number", range(MOMENTS))
+def test_a_run_killed_at_a_random_moment_ends_like_any_other(
+    number: int, prepared: Path, undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    reference, seconds = undisturbed
+    folder = copied(prepared, tmp_path / "study")
+    moment = random.Random(number).uniform(0, seconds)
+    run = start(folder)
+    if number % 2:  # a scoring job is killed, some time after it started
+        until(lambda: score_processes(folder) or run.poll() is not None, 120)
+        time.sleep(moment / 3)
+        for process in score_processes(folder)[:1]:
+            os.kill(process, signal.SIGKILL)
+        run.wait(timeout=600)
+    else:  # Snakemake itself is killed: its scoring jobs must end with it
+        time.sleep(moment)
+        run.kill()
+        run.wait()
+        until(lambda: not score_processes(folder), 10)
+        unlocked = study.run(folder, "--unlock")
+        assert unlocked.returncode == 0, unlocked.stderr
+    finished = study.cells(folder)
+    resumed = study.run(folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert study.tables(folder) == study.tables(reference)
+    after = study.cells(folder)
+    assert {cell: after[cell] for cell in finished} == finished, "a finished cell was scored again"
+
+
+def scoring_jobs(folder: Path) -> int:
+    """How many scoring jobs a dry run lists."""
+    plan = study.run(folder, "--dry-run")
+    assert plan.returncode == 0, plan.stderr
+    return plan.stdout.count("rule score:")
+
+
+def test_touched_files_are_not_made_again(undisturbed: tuple[Path, float], tmp_path: Path) -> None:
+    folder = copied(undisturbed[0], tmp_path / "study")
+    draw = random.Random(0)
+    for path in sorted((folder / "results").rglob("*")):
+        moment = time.time() + draw.uniform(0, 100)
+        os.utime(path, (moment, moment))
+    plan = study.run(folder, "--dry-run")
+    assert "Nothing to be done" in plan.stdout + plan.stderr, plan.stdout
+
+
+def test_a_clock_that_jumped_costs_no_cell(undisturbed: tuple[Path, float], tmp_path: Path) -> None:
+    folder = copied(undisturbed[0], tmp_path / "study")
+    draw = random.Random(1)
+    for path in sorted((folder / "results").rglob("*")):
+        if path.is_file():  # far in the future, or long ago
+            moment = draw.choice([4_000_000_000, 1_000_000_000]) + draw.uniform(0, 100)
+            os.utime(path, (moment, moment))
+    before = study.cells(folder)
+    run = study.run(folder)
+    if run.returncode:  # Snakemake takes no result that is older than what it was made of
+        assert "clock skew" in run.stderr
+        subprocess.run(["find", "results", "-newermt", "now", "-exec", "touch", "{}", "+"],
+                       cwd=folder, check=True)  # fmt: skip
+        run = study.run(folder)
+    assert run.returncode == 0, run.stderr
+    assert study.cells(folder) == before
+    assert study.tables(folder) == study.tables(undisturbed[0])
+
+
+def test_results_copied_into_a_fresh_clone_are_not_scored_again(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    shutil.copy(undisturbed[0] / "study.yaml", folder)
+    subprocess.run(["cp", "-r", str(undisturbed[0] / "results"), str(folder)], check=True)
+    before = study.cells(folder)
+    run = study.run(folder)
+    assert run.returncode == 0, run.stderr
+    assert study.cells(folder) == before
+    assert study.tables(folder) == study.tables(undisturbed[0])
+
+
+def score(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Score one cell as the workflow does; the last line tells whether torch was imported."""
+    program = (
+        "import runpy, sys\n"
+        "try: runpy.run_module('alignment_calibration.score', run_name='__main__')\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, "--model", MODEL, "--dtype", "float32", "--device", "cpu",
+         "--cell", QUESTIONS, str(CELL)],
+        cwd=folder,
+        env=study.environment(),
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+
+
+def test_a_current_cell_is_kept_without_importing_torch(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    folder = copied(undisturbed[0], tmp_path / "study")
+    before = study.cells(folder)
+    run = score(folder)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[-1] == "False"
+    assert study.cells(folder) == before
+
+
+@pytest.fixture
+def cell(undisturbed: tuple[Path, float], tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A copy of a scored cell, and the identity that it must have."""
+    path = tmp_path / "continuation.parquet"
+    shutil.copy(undisturbed[0] / CELL, path)
+    identity = read_identity(path)
+    assert logits.is_current(path, identity)
+    return path, identity
+
+
+def test_a_logit_file_cut_short_is_found(cell: tuple[Path, dict[str, Any]]) -> None:
+    path, identity = cell
+    content = path.read_bytes()
+    draw = random.Random(0)
+    for length in [0, 1, len(content) - 1, *(draw.randrange(len(content)) for _ in range(40))]:
+        path.write_bytes(content[:length])
+        with pytest.raises(UserError, match=str(path)):
+            logits.read_logits(path, identity)
+
+
+def test_a_flipped_bit_changes_no_number_unnoticed(cell: tuple[Path, dict[str, Any]]) -> None:
+    path, identity = cell
+    content = path.read_bytes()
+    whole = read_parquet(path, LOGITS)
+    found = 0
+    for bit in random.Random(0).sample(range(8 * len(content)), 600):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        if logits.is_current(path, identity):  # in a part of the file that decides nothing
+            assert logits.read_logits(path, identity).equals(whole)
+        else:
+            with pytest.raises(UserError, match=str(path)):
+                logits.read_logits(path, identity)
+            found += 1
+    assert found > 0
+
+
+def test_a_logit_file_of_other_questions_or_another_checkpoint_is_found(
+    cell: tuple[Path, dict[str, Any]],
+) -> None:
+    path, identity = cell
+    for key, value in [
+        ("questions_sha256", "0" * 64),
+        ("revision", "0" * 40),
+        ("dtype", "bfloat16"),
+        ("scoring_version", -1),
+    ]:
+        with pytest.raises(UserError, match=rf"{path}.*{key}"):
+            logits.read_logits(path, {**identity, key: value})
+        assert not logits.is_current(path, {**identity, key: value})
+
+
+def test_a_damaged_cell_stops_the_next_step_with_its_name(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    folder = copied(undisturbed[0], tmp_path / "study")
+    content = (folder / CELL).read_bytes()
+    moment = (folder / CELL).stat().st_mtime
+    (folder / CELL).write_bytes(content[: len(content) // 2])
+    os.utime(folder / CELL, (moment, moment))  # as a disk damages it
+    for path in (folder / "results" / study.STUDY).iterdir():  # all that was made of the cells
+        if path.is_file():
+            path.unlink()
+        elif path.name not in {"logits", "models", "questions"}:
+            shutil.rmtree(path)
+    run = study.run(folder)
+    assert run.returncode != 0
+    assert f"error: {CELL}: damaged or cut short" in run.stderr
+    assert "Traceback" not in run.stderr
+    (folder / CELL).unlink()  # as the error asks
+    run = study.run(folder)
+    assert run.returncode == 0, run.stderr
+    assert study.tables(folder) == study.tables(undisturbed[0])
+
+
+def test_a_checkpoint_changed_after_scoring_is_scored_again(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    folder = copied(undisturbed[0], tmp_path / "study")
+    checkpoint = copied(CHECKPOINT, tmp_path / "base")
+    config = (folder / "study.yaml").read_text(encoding="utf-8")
+    config = config.replace(str(CHECKPOINT), str(checkpoint))
+    (folder / "study.yaml").write_text(config, encoding="utf-8")
+    run = study.run(folder)  # the spec is another one
+    assert run.returncode == 0, run.stderr
+    assert scoring_jobs(folder) == 0
+    before = study.cells(folder)
+    weights = bytearray((checkpoint / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (checkpoint / "model.safetensors").write_bytes(weights)
+    run = study.run(folder)
+    assert run.returncode == 0, run.stderr
+    after = study.cells(folder)
+    changed = [name for name in after if after[name] != before[name]]
+    assert changed == ["base/words/continuation.parquet"]
+    revision = json.loads((folder / MODEL).read_text(encoding="utf-8"))["revision"]
+    assert read_identity(folder / CELL)["revision"] == revision
+
+
+def test_weights_that_are_not_numbers_are_found(prepared: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = copied(prepared, tmp_path / "study")
+    checkpoint = copied(CHECKPOINT, tmp_path / "nan")
+    weights = load_file(checkpoint / "model.safetensors")
+    name = next(name for name in sorted(weights) if "mlp" in name)
+    weights[name] = torch.full_like(weights[name], float("nan"))
+    save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    model = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+    (folder / MODEL).write_text(json.dumps({**model, "path": str(checkpoint)}), encoding="utf-8")
+    run = score(folder)
+    assert run.returncode == 1
+    (error,) = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert "question demo_words/" in error
+    assert "Traceback" not in run.stderr
+    assert study.cells(folder) == {}
+    assert study.leftovers(folder) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 96 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)])
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
+    noise = pa.table({"noise": [random.Random(0).randbytes(60_000)]})
+    more = pa.table({"noise": [random.Random(1).randbytes(60_000)]})
+    path = small_disk / "noise.parquet"
+    write_parquet(path, noise)
+    for write in (
+        lambda: write_parquet(path, more),
+        lambda: write_parquet(small_disk / "other.parquet", more),
+        lambda: files.write_text(small_disk / "other.txt", "x" * 60_000),
+    ):
+        with pytest.raises(UserError, match=r"cannot be written .*No space left"):
+            write()
+    assert [file.name for file in small_disk.iterdir()] == ["noise.parquet"]
+    assert pq.read_table(path).equals(noise)
+
+
+def test_a_read_only_folder_is_one_clear_error(small_disk: Path) -> None:
+    files.write_text(small_disk / "kept.txt", "kept")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for path in (small_disk / "kept.txt", small_disk / "new" / "new.txt"):
+        with pytest.raises(UserError, match=rf"{path}: cannot be written"):
+            files.write_text(path, "other")
+    assert (small_disk / "kept.txt").read_text() == "kept"
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    prepared: Path, undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    folder = copied(prepared, tmp_path / "study")
+    first = start(folder)
+    until(lambda: score_processes(folder) or first.poll() is not None, 120)
+    second = study.run(folder)
+    assert second.returncode != 0
+    assert "lock" in second.stderr.lower()
+    assert first.wait(timeout=600) == 0
+    assert study.tables(folder) == study.tables(undisturbed[0])
+    assert study.leftovers(folder) == []

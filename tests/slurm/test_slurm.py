@@ -1,0 +1,196 @@
+"""The SLURM profile on a real SLURM: one node, this machine, with four GPUs that do not exist."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+import study
+
+HERE = Path(__file__).parent
+DAEMONS = ("munged", "slurmctld", "slurmd")
+CELLS = 6  # 2 models × 3 prompts: more than there are GPUs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        os.getuid() != 0 or not all(map(shutil.which, DAEMONS)),
+        reason="needs root and Debian's packages slurm-wlm and munge (.ci/system_packages)",
+    ),
+]
+
+
+@dataclass
+class Cluster:
+    """A running SLURM, and what was seen of its jobs."""
+
+    folder: Path
+    devices: dict[str, str] = field(default_factory=dict)  # of each scoring job, by id
+    most_at_once: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        configuration = str(self.folder / "slurm.conf")
+        variables = study.environment(
+            SLURM_CONF=configuration,
+            TEST_SLURM_CONF=configuration,
+            # The GPUs that a job sees, by number: what it leases of them is in its log.
+            ALIGNMENT_CALIBRATION_GPUS="gpu0,gpu1,gpu2,gpu3",
+            ALIGNMENT_CALIBRATION_LEASES=str(self.folder / "leases"),
+        )
+        return {**variables, "PATH": f"{HERE}{os.pathsep}{variables['PATH']}"}
+
+    def call(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def running(self) -> list[str]:
+        """Ids of the scoring jobs that run now; their devices are noted."""
+        jobs = self.call("squeue", "-h", "-t", "RUNNING", "-p", "gpu", "-o", "%i").split()
+        self.most_at_once = max(self.most_at_once, len(jobs))
+        for job in jobs:
+            details = self.call("scontrol", "show", "job", "-d", job)
+            if match := re.search(r"GRES=gpu:\d+\(IDX:([\d,-]+)\)", details):
+                self.devices[job] = match[1]
+        return jobs
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("slurm")
+    for part in ("munge", "state", "spool"):
+        (folder / part).mkdir()
+    (folder / "munge").chmod(0o755)
+    for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
+        text = (HERE / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace("@DIR@", str(folder)), encoding="utf-8")
+    for number in range(4):
+        os.mknod(folder / f"gpu{number}", 0o20666, os.makedev(1, 3))
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o600)
+    cluster = Cluster(folder)
+    munge = folder / "munge"
+    started: list[Path] = []
+    try:
+        started.append(folder / "munged.pid")
+        cluster.call(
+            "munged", "--force", f"--key-file={key}", f"--socket={munge}/munge.socket",
+            f"--pid-file={folder}/munged.pid", f"--log-file={munge}/munged.log",
+            f"--seed-file={munge}/munged.seed",
+        )  # fmt: skip
+        started.append(folder / "slurmctld.pid")
+        cluster.call("slurmctld", "-f", str(folder / "slurm.conf"))
+        started.append(folder / "slurmd.pid")
+        cluster.call("slurmd", "-f", str(folder / "slurm.conf"), "-N", "localhost")
+        until(lambda: "idle" in cluster.call("sinfo", "-h", "-o", "%T"), 60)
+        yield cluster
+        cluster.call("scancel", "--user=root")
+        until(lambda: not cluster.call("squeue", "-h", "-t", "RUNNING,COMPLETING"), 60)
+    finally:
+        for file in reversed(started):
+            if file.exists():
+                os.kill(int(file.read_text()), signal.SIGTERM)
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+TASKS = {
+    "physical": {"continuation": "demo_physical", "limit": 8},
+    "words": {"continuation": "demo_words", "choice": "demo_words_choice", "limit": 8},
+}
+
+#: What this cluster wants in place of the profile's section on the site.
+SITE = [
+    "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
+    "--set-resources", "score:slurm_partition=gpu",
+    "--slurm-no-account", "--slurm-status-command", "squeue",
+    "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
+]  # fmt: skip
+
+
+def submit(folder: Path, cluster: Cluster, log: str) -> subprocess.Popen[bytes]:
+    with open(folder / log, "wb") as stream:
+        return subprocess.Popen(
+            study.command(*SITE, profile="slurm"),
+            cwd=folder,
+            env=cluster.environment,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+
+
+def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for folder in (local, remote):
+        folder.mkdir()
+        study.write_config(folder, TASKS, ["continuation_sum", "continuation_min", "choice"])
+    undisturbed = study.run(local)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+
+    # A scoring job is cancelled; when it is tried again and a cell is done, Snakemake is killed.
+    first = submit(remote, cluster, "first.log")
+    log = remote / "first.log"
+    until(lambda: cluster.running() or first.poll() is not None, 300)
+    cluster.call("scancel", cluster.running()[0])
+    until(lambda: (cluster.running(), "Trying to restart job" in log.read_text())[1], 300)
+    until(lambda: (cluster.running(), study.cells(remote))[1], 300)
+    assert first.poll() is None, log.read_text()
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    before = study.cells(remote)
+
+    subprocess.run(
+        study.command("--unlock", "--cores", "1"), cwd=remote, env=cluster.environment, check=True
+    )
+    second = submit(remote, cluster, "second.log")
+    until(lambda: (cluster.running(), second.poll() is not None)[1], 600)
+    assert second.returncode == 0, (remote / "second.log").read_text(encoding="utf-8")
+
+    after = study.cells(remote)
+    assert len(after) == CELLS
+    assert {cell: after[cell] for cell in before} == before, "a finished cell was scored again"
+    assert study.tables(remote) == study.tables(local)
+    # One device each, out of four, and never more jobs at once than devices.
+    assert len(cluster.devices) > 4
+    assert set(cluster.devices.values()) <= {"0", "1", "2", "3"}
+    assert 1 < cluster.most_at_once <= 4
+
+
+def test_the_profile_asks_for_the_gpus_of_the_spec(tmp_path: Path) -> None:
+    study.write_config(tmp_path, TASKS, ["continuation_sum", "choice"])
+    text = (tmp_path / "study.yaml").read_text(encoding="utf-8")
+    text = text.replace("models/aligned", "models/aligned\n    gpus: 2")
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    plan = subprocess.run(
+        study.command("--dry-run", profile="slurm"),
+        cwd=tmp_path,
+        env=study.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    asked = dict(
+        re.findall(
+            r"rule score:\n(?:.*\n)*?    wildcards: model=(\w+),.*\n(?:.*\n)*?.*\bgpu=(\d)", plan
+        )
+    )
+    assert asked == {"base": "1", "aligned": "2"}

@@ -1,0 +1,28 @@
+# What the study will cost, printed before anything is submitted: `snakemake plan --cores 1`.
+
+
+rule plan:
+    input:
+        code=code("plan"),
+    log:
+        f"{LOGS}/plan.log",
+    # No benchmark: it would be a file to make, and the plan is printed each time it is asked for.
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        study=canonical_json(STUDY),
+        results=RESULTS,
+    script:
+        "../scripts/plan.py"
+
+
+# The questions alone, so that the plan can count them.
+rule all_questions:
+    input:
+        [
+            f"{RESULTS}/questions/{task}/{prompt}.parquet"
+            for task in TASKS
+            for prompt in PROMPTS[task]
+        ],
+    localrule: True

@@ -1,0 +1,11 @@
+"""Bind the rule `plan` to the package."""
+
+import json
+
+from alignment_calibration.errors import logged
+from alignment_calibration.plan import report
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        text = report(json.loads(snakemake.params.study), snakemake.params.results)
+    print(text)
