@@ -177,7 +177,9 @@ def gpus_of(model):
 
 def cpu_threads():
     """Threads of a job that finds no GPU: its share of the cores."""
-    cores = workflow.resource_settings.cores or 1  # none is given with the jobs of a cluster
+    cores = (
+        workflow.resource_settings.cores or 1
+    )  # none is given with the jobs of a cluster
     limits = workflow.global_resources
     at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
     return max(1, cores // max(1, at_once))
