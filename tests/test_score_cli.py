@@ -258,7 +258,7 @@ def test_an_error_is_one_line_on_the_terminal_and_in_the_log(folder):
 
 def test_a_killed_job_leaves_finished_cells_and_nothing_half_written(folder, score_here, capsys):
     process = subprocess.Popen(
-        command(folder, "few", "many", token_budget="1"),
+        command(folder, "few", "many", token_budget="8"),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -281,7 +281,7 @@ def test_a_killed_job_leaves_finished_cells_and_nothing_half_written(folder, sco
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_a_job_dies_with_its_parent(folder):
-    arguments = command(folder, "few", "many", token_budget="1")
+    arguments = command(folder, "few", "many", token_budget="8")
     program = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen({arguments!r}, stderr=subprocess.PIPE, text=True)\n"
