@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 def automatic_budget(model: Any, device: torch.device) -> int:
     """A token budget that fits into the free memory of a GPU; on a CPU, one that is fast."""
     if device.type != "cuda":
-        return 1024
+        return 512
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -1,6 +1,6 @@
 """How long do the statistics take? The section "Statistics" of docs/performance.md.
 
-    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/statistics.py
+    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/calibration.py
 
 Simulated models at the sizes of the paper's study: 14 models × 10 tasks × 3 methods, 34,653
 questions per model. Prints CPU seconds, the most memory, and the ratios of each metric's time to
