@@ -95,6 +95,14 @@ def table_files(study, *tables):
     ]
 
 
+def table_outputs(study, table):
+    """The files of a table as the outputs of its rule: the report shows the CSV."""
+    csv, *others = table_files(study, table)
+    caption = f"../report/table_{table}.rst"
+    shown = report(csv, caption=caption, category="Tables", labels={"table": table})
+    return [shown, *others]
+
+
 def local_checkpoint(wildcards):
     """Files of a local checkpoint, so that a changed one is seen. None if the folder is missing:
     the step itself says so best."""

@@ -24,7 +24,7 @@ rule published_table_1:
         changes=f"results/{PUBLISHED}/changes.parquet",
         code=[*TABLE_CODE, *code("published")],
     output:
-        table_files(PUBLISHED, "table_1"),
+        table_outputs(PUBLISHED, "table_1"),
     log:
         f"results/{PUBLISHED}/logs/tables/table_1.log",
     benchmark:

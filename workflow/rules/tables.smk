@@ -8,7 +8,7 @@ rule change_table:
         changes="results/{study}/changes.parquet",
         code=TABLE_CODE,
     output:
-        table_files("{study}", "changes"),
+        table_outputs("{study}", "changes"),
     log:
         "results/{study}/logs/tables/changes.log",
     benchmark:
@@ -25,7 +25,7 @@ rule rank_table:
         changes="results/{study}/changes.parquet",
         code=TABLE_CODE,
     output:
-        table_files("{study}", "ranks"),
+        table_outputs("{study}", "ranks"),
     log:
         "results/{study}/logs/tables/ranks.log",
     benchmark:
@@ -42,7 +42,7 @@ rule claims:
         changes="results/{study}/changes.parquet",
         code=[*TABLE_CODE, *code("claims", "ranks")],
     output:
-        table_files("{study}", "claims"),
+        table_outputs("{study}", "claims"),
     log:
         "results/{study}/logs/tables/claims.log",
     benchmark:
@@ -59,7 +59,7 @@ rule model_table:
         metrics=f"{RESULTS}/metrics.parquet",
         code=TABLE_CODE,
     output:
-        table_files(STUDY["study"], "models"),
+        table_outputs(STUDY["study"], "models"),
     log:
         f"{RESULTS}/logs/tables/models.log",
     benchmark:
@@ -78,7 +78,7 @@ rule comparison:
         published=PUBLISHED_CHANGES,
         code=[*TABLE_CODE, *code("comparison", "published")],
     output:
-        table_files(STUDY["study"], "comparison"),
+        table_outputs(STUDY["study"], "comparison"),
     log:
         f"{RESULTS}/logs/tables/comparison.log",
     benchmark:
