@@ -35,6 +35,7 @@ class Metric:
             calibrated or not (docs/statistics.md has the figures).
         rate_covers: whether the interval of its change rate was, be the base calibrated or not.
         letters_only: whether it needs the probability mass on the listed letters.
+        bounds: least and greatest value it can have, which its interval does not leave.
     """
 
     worse: Literal[-1, 0, 1]
@@ -45,6 +46,7 @@ class Metric:
     interval_covers: bool = True
     rate_covers: bool = True
     letters_only: bool = False
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
 
 def _mean(number: str, worse: Literal[-1, 0, 1], letters_only: bool = False) -> Metric:
@@ -53,7 +55,15 @@ def _mean(number: str, worse: Literal[-1, 0, 1], letters_only: bool = False) -> 
 
 
 def _error(tally: Tally, formula: Callable[[Floats], Floats]) -> Metric:
-    return Metric(1, tally, formula, interval="hull", interval_covers=False, rate_covers=False)
+    return Metric(
+        1,
+        tally,
+        formula,
+        interval="hull",
+        interval_covers=False,
+        rate_covers=False,
+        bounds=(0, 1),
+    )
 
 
 def _brier_part(formula: Callable[[Floats], Floats], worse: Literal[-1, 0, 1]) -> Metric:

@@ -45,7 +45,9 @@ def measure_task(
     rows = []
     for method, sample in samples.items():
         for name, value in sample.values().items():
-            low, high = interval(value, replicates[method][name], REGISTRY[name].interval)
+            metric = REGISTRY[name]
+            ends = interval(value, replicates[method][name], metric.interval)
+            low, high = (float(end) for end in np.clip(ends, *metric.bounds))
             rows.append(
                 {
                     "task": task,
