@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from study import ROOT, environment
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Study:
             *("--workflow-profile", str(ROOT / "profiles" / "default")),
             *("--cores", "4", "--resources", "gpu=2", *arguments),
         ]
-        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, env=environment()
+        )
 
     def planned(self, **changes: Any) -> dict[str, list[str]]:
         """The jobs that a dry run lists: rule → wildcards of its jobs, sorted."""

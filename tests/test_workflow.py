@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from conftest import ROOT
+from study import ROOT
 
 
 def score_jobs(jobs: dict[str, list[str]]) -> set[tuple[str, ...]]:
