@@ -56,7 +56,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     subprocess.run(
         [
             *(sys.executable, "-m", "alignment_calibration.score", "--dtype", "float32"),
-            *("--device", "cpu", "--model", str(folder / "model.json"), *cells),
+            *("--device", "cpu", "--threads", "1", "--model", str(folder / "model.json"), *cells),
         ],
         check=True,
         cwd=ROOT,
