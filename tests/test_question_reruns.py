@@ -43,7 +43,7 @@ def study(tmp_path) -> Config:
         "pairs": {"Pair": {"base": "base", "aligned": "aligned"}},
         "tasks": {
             "arc": task("arc_easy", "arc_easy_choice", "arc.jsonl"),
-            "piqa": task("mine", "piqa_choice", "piqa.jsonl"),
+            "piqa": task("mine", "piqa_choice", str(tmp_path / "piqa.jsonl")),
         },
         "letters": {"mine": TEMPLATE},
         "task_folders": ["tasks"],

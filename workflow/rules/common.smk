@@ -1,6 +1,7 @@
 # Helper functions of all rules. Nothing heavy is imported here: neither torch nor pandas.
 import re
 import sys
+from glob import escape, glob
 
 from alignment_calibration import config as study_config
 from alignment_calibration.errors import UserError
@@ -141,10 +142,10 @@ def question_sources(wildcards):
     spec = STUDY["tasks"][wildcards.task]
     patterns = [v for k, v in (spec["data"] or {}).items() if k.endswith("file")]
     files = [
-        str(path)
+        path
         for pattern in patterns
-        for path in sorted(Path().glob(pattern.replace("{subset}", "*")))
-        if path.is_file()
+        for path in sorted(glob("*".join(map(escape, pattern.split("{subset}")))))
+        if Path(path).is_file()
     ]
     try:
         return files + [str(path) for path in LIBRARY.sources(spec[wildcards.prompt])]
