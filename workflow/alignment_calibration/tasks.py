@@ -384,7 +384,10 @@ def _stock_tag(name: str, read: Callable[[Path], _Read]) -> list[tuple[str, Path
     found = {}
     for path in _stock_yamls():
         if path.parent in naming and path.suffix == ".yaml":
-            config = read(path).config
+            try:
+                config = read(path).config
+            except UserError:  # a form that is not taken here, as a group with tasks written out
+                continue
             tags = config.get("tag") or []
             if name in ([tags] if isinstance(tags, str) else tags):
                 found[config["task"]] = path
