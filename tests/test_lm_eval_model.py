@@ -116,6 +116,7 @@ def test_other_requests_are_hflms(hflm, shared_prefix, monkeypatch):
     np.testing.assert_allclose(
         shared_prefix.loglikelihood_rolling(texts, disable_tqdm=True),
         hflm.loglikelihood_rolling(texts, disable_tqdm=True),
+        rtol=1e-6,  # float32, summed in another order by another number of threads
     )
     prompts = instances("generate_until", ("Iron is", {"max_gen_toks": 3, "until": ["\n"]}))
     assert shared_prefix.generate_until(prompts) == hflm.generate_until(prompts)
