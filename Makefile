@@ -21,13 +21,15 @@ help:  ## List the targets
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,test]'
 	touch $@
 
-demo: .venv/workflow.stamp  ## Run the demo study and make its report
-	$(SNAKEMAKE)
-	$(SNAKEMAKE) --report results/demo/report.zip
+demo: report  ## Run the demo study and make its report
 	@echo
 	@echo "tables:  results/demo/tables/"
 	@echo "figures: figures/demo/"
 	@echo "report:  results/demo/report.zip (unpack it and open report.html in a browser)"
+
+report: .venv/workflow.stamp  ## Make the report of the demo study, and what it still lacks
+	$(SNAKEMAKE)
+	$(SNAKEMAKE) --report results/demo/report.zip
 
 test: .venv/test.stamp  ## Run the test suite
 	$(BIN)/python -m pytest

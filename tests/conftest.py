@@ -3,7 +3,6 @@
 import copy
 import re
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study import ROOT, environment
+from study import ROOT, command, environment
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,13 @@ class Study:
         """Run Snakemake on the config with `changes` to its top-level keys."""
         path = self.folder / "study.yaml"
         path.write_text(yaml.safe_dump({**self.config, **changes}, sort_keys=False))
-        command = [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--directory", str(self.folder), "--configfile", str(path)),
-            *("--workflow-profile", str(ROOT / "profiles" / "default")),
-            *("--cores", "4", "--resources", "gpu=2", *arguments),
-        ]
+        arguments = ("--cores", "4", "--resources", "gpu=2", *arguments)
         return subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=environment()
+            command(*arguments, targets=()),
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=environment(),
         )
 
     def planned(self, **changes: Any) -> dict[str, list[str]]:
