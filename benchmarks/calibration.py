@@ -23,7 +23,7 @@ from torchmetrics.functional.classification import (
 
 from alignment_calibration.metrics import METRICS, Sample, Settings, select
 from alignment_calibration.multiverse import universes
-from alignment_calibration.permutations import changes_with_p_values
+from alignment_calibration.permutations import permutation_changes
 from alignment_calibration.predictions import fixed_options
 from alignment_calibration.resampling import bootstrap_weights
 from simulation import simulate, simulate_pair
@@ -83,7 +83,7 @@ def test_pair(seed, universes_of_cell, cells_per_task, permutations):
         for _ in range(cells_per_task):
             pair = simulate_pair(random, questions, 1.0, 0.7, options=options)
             for settings, metrics in universes_of_cell:
-                changes_with_p_values(*pair, metrics, settings, task, 0, permutations)
+                permutation_changes(*pair, metrics, settings, task, 0, permutations)
 
 
 def matrix(models, pairs, resamples, permutations):

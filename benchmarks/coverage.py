@@ -14,7 +14,7 @@ import numpy as np
 
 from alignment_calibration.changes import rates
 from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.permutations import changes_with_p_values
+from alignment_calibration.permutations import permutation_changes
 from alignment_calibration.resampling import bootstrap_weights, interval
 from simulation import simulate_exchangeable_pair, simulate_pair
 
@@ -108,8 +108,8 @@ def cover(temperatures, questions, trials, resamples):
 def size(seed, questions, permutations):
     """p-values of a pair whose models cannot be told apart, by metric."""
     pair = simulate_exchangeable_pair(np.random.default_rng(seed), questions)
-    tested = changes_with_p_values(*pair, MEASURED, Settings(), "size", seed, permutations)
-    return {name: p_value for name, (_, p_value) in tested.items()}
+    tested = permutation_changes(*pair, MEASURED, Settings(), "size", seed, permutations)
+    return {name: change.p_value for name, change in tested.items()}
 
 
 def print_sizes(trials, questions, permutations):

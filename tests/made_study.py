@@ -132,6 +132,13 @@ def _multiverse(cells, random):
     frame = pd.DataFrame(rows, columns=["metric", "bins", "binning", "reading"])
     frame["bins"] = frame["bins"].astype("Int64")
     frame["cells"] = pd.array([cells] * len(frame), dtype="Int64")
+    effect = np.sort(random.normal(0.4, 0.5, len(frame)))
+    half = 0.1 + 0.4 * random.random(len(frame))
+    frame["worsening"] = np.exp(effect)
+    frame["worsening_ci_low"], frame["worsening_ci_high"] = (
+        np.exp(effect - half),
+        np.exp(effect + half),
+    )
     frame[["worse", "better", "undecided"]] = random.dirichlet([2, 1, 1], len(frame))
     return frame[MULTIVERSE.names]
 

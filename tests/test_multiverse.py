@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import ttest_1samp
 
 from alignment_calibration.confidences import read_method
 from alignment_calibration.contract import LOGITS
@@ -16,6 +17,7 @@ from alignment_calibration.multiverse import (
     pair_multiverse,
     read_predictions,
     readings,
+    worsening,
 )
 from simulation import simulate_pair
 
@@ -129,6 +131,8 @@ def test_conclusions_are_counted_by_direction_and_corrected():
             "bins": pd.array([10] * 4 + [None] * 4, dtype="Int64"),
             "binning": ["equal_width"] * 4 + [None] * 4,
             "reading": "sum",
+            "base": 0.2,
+            "aligned": [0.3, 0.4, 0.1, 0.3] * 2,
             "change": [0.1, 0.2, -0.1, 0.1] * 2,
             # q-values of the first universe: 0.004, 0.02, 0.0267, 0.06.
             "p_value": [0.001, 0.01, 0.02, 0.06, 0.001, 0.3, 0.5, 0.9],
@@ -141,5 +145,52 @@ def test_conclusions_are_counted_by_direction_and_corrected():
         0.25,
         0.25,
     ]
+    assert found.loc["ece", "worsening"] == pytest.approx(1.1 / 0.8)
     # A rise of accuracy is for the better.
     assert found.loc["accuracy", ["worse", "better", "undecided"]].tolist() == [0, 0.25, 0.75]
+    assert found.loc["accuracy", "worsening"] == pytest.approx(0.8 / 1.1)
+
+
+def universe(base, aligned, metric="ece"):
+    """Cells of one universe, from values of shape (pairs, tasks)."""
+    pairs, tasks = np.indices(aligned.shape)
+    return pd.DataFrame(
+        {
+            "pair": pairs.ravel(),
+            "task": tasks.ravel(),
+            "metric": metric,
+            "base": np.broadcast_to(base, aligned.shape).ravel(),
+            "aligned": aligned.ravel(),
+        }
+    )
+
+
+@pytest.mark.parametrize("shape", [(7, 1), (7, 10), (1, 10)])
+def test_small_effects_have_the_interval_of_a_t_test_over_pairs_or_tasks(shape):
+    changes = 1e-4 * np.random.default_rng(0).normal(1, 1, shape)
+    factor, low, high = worsening(universe(2.0, 2.0 + 2.0 * changes))
+    of_units = changes.mean(axis=1) if shape[0] > 1 else changes[0]
+    expected = ttest_1samp(of_units, 0).confidence_interval()
+    assert factor - 1 == pytest.approx(changes.mean(), rel=1e-3)
+    assert (low - 1, high - 1) == pytest.approx(tuple(expected), rel=1e-2)
+
+
+def test_the_interval_of_an_effect_holds_the_truth():
+    # Errors of seven pairs and five tasks whose pairs differ by more than their tasks do.
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(500):
+        base = 0.05 * np.exp(0.3 * random.normal(size=(7, 1)) + 0.2 * random.normal(size=(7, 5)))
+        factors = np.exp(0.5 * random.normal(size=(7, 1)) + 0.2 * random.normal(size=(7, 5)))
+        _, low, high = worsening(universe(base, base * factors))
+        held += low <= np.exp((0.5**2 + 0.2**2) / 2) <= high  # the mean of the factors
+    # Skewed as they are, a t-interval of seven holds them a little less often than nominal.
+    assert 0.88 <= held / 500 <= 0.98
+
+
+def test_effects_that_do_not_exist_are_missing():
+    nothing = universe(0.0, np.ones((2, 2)))
+    assert np.isnan(worsening(nothing)).all()
+    factor, low, high = worsening(universe(0.1, np.full((1, 1), 0.2)))
+    assert factor == pytest.approx(2)
+    assert np.isnan([low, high]).all()

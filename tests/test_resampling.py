@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from alignment_calibration.metrics import Comparison, Sample, Settings, select
-from alignment_calibration.permutations import changes_with_p_values
+from alignment_calibration.permutations import permutation_changes
 from alignment_calibration.predictions import fixed_options
 from alignment_calibration.resampling import (
     benjamini_hochberg,
@@ -100,9 +100,10 @@ def test_a_swap_of_predictions_is_a_swap_of_predictions():
         ]
     ]
     before, after = (Sample(p, metrics, Settings()).values() for p in swapped)
-    found = Comparison(base, aligned, metrics, Settings()).changes(swap[None])
+    found = Comparison(base, aligned, metrics, Settings()).swapped(swap[None])
     for name in metrics:
-        assert found[name][0] == pytest.approx(after[name] - before[name], abs=1e-5), name
+        for of_stage, wanted in zip(found, (before, after), strict=True):
+            assert of_stage[name][0] == pytest.approx(wanted[name], abs=1e-5), name
 
 
 TESTED = ["accuracy", "ece", "ece_equal_mass", "sce", "sce_ovr", "smooth_ece", "brier", "auroc"]
@@ -112,9 +113,9 @@ def test_the_permutation_test_keeps_its_size():
     rejected = dict.fromkeys(TESTED, 0)
     for trial in range(300):
         pair = simulate_exchangeable_pair(np.random.default_rng(trial), 120)
-        tested = changes_with_p_values(*pair, select(TESTED), Settings(), "task", trial, 99)
-        for name, (_, p_value) in tested.items():
-            rejected[name] += p_value <= 0.05
+        tested = permutation_changes(*pair, select(TESTED), Settings(), "task", trial, 99)
+        for name, change in tested.items():
+            rejected[name] += change.p_value <= 0.05
     # Binomial(300, 0.05) exceeds 29 less than once in 2,000 times. (Accuracy, being discrete,
     # rejects less.)
     for name, count in rejected.items():
@@ -124,11 +125,11 @@ def test_the_permutation_test_keeps_its_size():
 
 def test_the_permutation_test_finds_a_lowered_temperature():
     pair = simulate_pair(np.random.default_rng(0), 300, 1.0, 0.5, noise=0)
-    tested = changes_with_p_values(*pair, select(TESTED), Settings(), "task", 0, 199)
+    tested = permutation_changes(*pair, select(TESTED), Settings(), "task", 0, 199)
     for name in ("ece", "ece_equal_mass", "sce", "smooth_ece", "brier"):
-        assert tested[name][1] == pytest.approx(1 / 200), name
+        assert tested[name].p_value == pytest.approx(1 / 200), name
     # Neither the answers nor the order of the confidences changed much.
-    assert tested["accuracy"] == (0, 1)
+    assert (tested["accuracy"].change, tested["accuracy"].p_value) == (0, 1)
 
 
 def coverage(metric, kind, temperatures, trials, questions=200, resamples=400):

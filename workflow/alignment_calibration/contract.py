@@ -266,12 +266,14 @@ PAIR_MULTIVERSE: Final = pa.schema(
         "bins": pa.int64(),  # null for metrics without bins
         "binning": pa.string(),  # equal_width or equal_mass; null for metrics without bins
         "reading": pa.string(),  # sum, mean_token, mean_byte, min or letters
+        "base": pa.float64(),
+        "aligned": pa.float64(),
         "change": pa.float64(),
         "p_value": pa.float64(),
     }
 )
 
-#: A row per universe: shares of the pair x task cells.
+#: A row per universe: how much worse over all pair × task cells, and shares of these.
 MULTIVERSE: Final = pa.schema(
     {
         "metric": pa.string(),
@@ -279,6 +281,9 @@ MULTIVERSE: Final = pa.schema(
         "binning": pa.string(),
         "reading": pa.string(),
         "cells": pa.int64(),
+        "worsening": pa.float64(),  # factor; above 1 the metric got worse
+        "worsening_ci_low": pa.float64(),
+        "worsening_ci_high": pa.float64(),
         "worse": pa.float64(),  # significantly, at a false discovery rate of 5 %
         "better": pa.float64(),
         "undecided": pa.float64(),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.special import stdtrit
 
 from alignment_calibration.confidences import option_scores, question_softmax, question_starts
 from alignment_calibration.contract import (
@@ -22,7 +23,7 @@ from alignment_calibration.contract import (
 )
 from alignment_calibration.logits import read_logits
 from alignment_calibration.metrics import METRICS, Metric, Settings, formulas, tallies
-from alignment_calibration.permutations import changes_with_p_values
+from alignment_calibration.permutations import permutation_changes
 from alignment_calibration.predictions import Predictions, padded
 from alignment_calibration.resampling import benjamini_hochberg
 
@@ -127,12 +128,12 @@ def pair_multiverse(
         ]
         for reading, before in by_model[0].items():
             for settings, metrics in universes():
-                tested = changes_with_p_values(
+                tested = permutation_changes(
                     before, by_model[1][reading], metrics, settings, task, seed, permutations
                 )
                 found += [
-                    (pair, task, *universe, reading, change, p_value)
-                    for universe, (change, p_value) in tested.items()
+                    (pair, task, *universe, reading, t.base, t.aligned, t.change, t.p_value)
+                    for universe, t in tested.items()
                 ]
         print(f"{task}, {prompt}: {len(found)} tests so far")
     frame = pd.DataFrame(found, columns=PAIR_MULTIVERSE.names).astype({"bins": "Int64"})
@@ -140,7 +141,7 @@ def pair_multiverse(
 
 
 def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
-    """What share of the pair × task cells each universe finds worse, better or undecided.
+    """What each universe finds: how much worse, and in how many of the pair × task cells.
 
     Args:
         changes: rows of the PAIR_MULTIVERSE contract, of all pairs.
@@ -155,5 +156,36 @@ def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
         decided = q_values <= SIGNIFICANT
         worse, better = (decided & (direction == sign) for sign in (1, -1))
         shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
-        found.append((*universe, len(cells), *shares))
+        found.append((*universe, len(cells), *worsening(cells), *shares))
     return pd.DataFrame(found, columns=MULTIVERSE.names).astype({"bins": "Int64"})
+
+
+def worsening(cells: pd.DataFrame) -> tuple[float, float, float]:
+    """Factor by which alignment made a metric worse, over all cells, with a 95 % interval.
+
+    The ratio of the mean over cells of the aligned models to that of the base models; its inverse
+    for a metric that is better when it is high. So 1 is no change, and 2 twice the error, in every
+    metric. The interval is the jackknife's on the logarithm (Efron & Tibshirani 1993, chapter 11)
+    with Student's t: it leaves out one pair at a time, since a claim about alignment is one about
+    pairs; where there is but one pair, one task at a time.
+
+    Args:
+        cells: rows of the PAIR_MULTIVERSE contract, of one universe.
+
+    Returns:
+        Factor and its interval's ends; NaN where a mean is 0 or, for the ends, with a single cell.
+    """
+    direction = METRICS[str(cells["metric"].iloc[0])].worse
+    unit = "pair" if cells["pair"].nunique() > 1 else "task"
+    by_unit = cells.groupby(unit)[["base", "aligned"]].sum().to_numpy()
+    count = len(by_unit)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = direction * np.diff(np.log([by_unit.sum(axis=0), *(by_unit.sum(axis=0) - by_unit)]))
+    whole, left_out = float(logs[0, 0]), logs[1:, 0]
+    if not np.isfinite(whole):
+        return np.nan, np.nan, np.nan
+    if not np.isfinite(left_out).all():  # as when there is but one to leave out
+        return float(np.exp(whole)), np.nan, np.nan
+    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
+    half = stdtrit(count - 1, 0.975) * error
+    return float(np.exp(whole)), float(np.exp(whole - half)), float(np.exp(whole + half))

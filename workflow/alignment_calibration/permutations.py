@@ -7,6 +7,7 @@ both sides and does not touch it.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,21 @@ from alignment_calibration.resampling import permutation_p_value, swaps
 Name = TypeVar("Name", bound=Hashable)
 
 
-def changes_with_p_values(
+@dataclass(frozen=True)
+class Tested:
+    """A metric of base and aligned model, and whether its change is more than chance."""
+
+    base: float
+    aligned: float
+    p_value: float  # two-sided; NaN where the metric is undefined
+
+    @property
+    def change(self) -> float:
+        """Aligned − base."""
+        return self.aligned - self.base
+
+
+def permutation_changes(
     base: Predictions,
     aligned: Predictions,
     metrics: Mapping[Name, Metric],
@@ -30,8 +45,8 @@ def changes_with_p_values(
     task: str,
     seed: int,
     permutations: int,
-) -> dict[Name, tuple[float, float]]:
-    """Change of each metric and its two-sided p-value, NaN where the metric is undefined.
+) -> dict[Name, Tested]:
+    """Test the change of each metric by permutation.
 
     Args:
         base, aligned: predictions of the same questions in the same order.
@@ -42,13 +57,14 @@ def changes_with_p_values(
         permutations: number of them.
     """
     comparison = Comparison(base, aligned, metrics, settings)
-    observed = comparison.changes(np.zeros((1, len(base)), np.float32))
-    blocks = [comparison.changes(block) for block in swaps(seed, task, len(base), permutations)]
+    before, after = comparison.swapped(np.zeros((1, len(base)), np.float32))
+    blocks = [comparison.swapped(block) for block in swaps(seed, task, len(base), permutations)]
     found = {}
     for name in comparison.metrics:
-        change = float(observed[name][0])
-        permuted = np.concatenate([block[name] for block in blocks])
-        found[name] = (change, permutation_p_value(change, permuted))
+        change = float(after[name][0] - before[name][0])
+        permuted = np.concatenate([right[name] - left[name] for left, right in blocks])
+        p_value = permutation_p_value(change, permuted)
+        found[name] = Tested(float(before[name][0]), float(after[name][0]), p_value)
     return found
 
 
@@ -78,7 +94,7 @@ def permutation_tests(
     for task in base:
         answers = read_pair(base[task], aligned[task])
         for method, (base_answers, aligned_answers) in answers.items():
-            found = changes_with_p_values(
+            found = permutation_changes(
                 base_answers.predictions,
                 aligned_answers.predictions,
                 chosen,
@@ -87,7 +103,7 @@ def permutation_tests(
                 statistics["seed"],
                 statistics["permutations"],
             )
-            rows += [(pair, task, method, name, p_value) for name, (_, p_value) in found.items()]
+            rows += [(pair, task, method, name, tested.p_value) for name, tested in found.items()]
         print(f"{task}: {statistics['permutations']} permutations of {', '.join(answers)}")
     frame = pd.DataFrame(rows, columns=PERMUTATIONS.names)
     return frame.sort_values(["task", "method", "metric"])

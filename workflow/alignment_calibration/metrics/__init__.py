@@ -191,14 +191,14 @@ class Comparison(Generic[Name]):
             self._total[tally] = columns.total()
             self._differences[tally] = (rows[count:] - rows[:count]).astype(np.float32)
 
-    def changes(self, swaps: Floats) -> dict[Name, Floats]:
-        """Change (aligned − base) of each metric after swapping the two models' predictions.
+    def swapped(self, swaps: Floats) -> tuple[dict[Name, Floats], dict[Name, Floats]]:
+        """Each metric of base and of aligned model after swapping predictions between them.
 
         Args:
             swaps: shape (R, N); 1 where a question's predictions are swapped, else 0.
 
         Returns:
-            Arrays of shape (R,).
+            Arrays of shape (R,), of base and of aligned model.
         """
         base_sums = {
             tally: (self._base_sums[tally] + swaps @ rows).reshape(-1, *self._total[tally].shape)
@@ -209,11 +209,14 @@ class Comparison(Generic[Name]):
         if any(metric.curve for metric in self.metrics.values()):
             base_weights = np.concatenate([1 - swaps, swaps], axis=1)
             aligned_weights = np.concatenate([swaps, 1 - swaps], axis=1)
-        return {
-            name: _value(metric, aligned_sums, self._ranks, self._correct, aligned_weights)
-            - _value(metric, base_sums, self._ranks, self._correct, base_weights)
-            for name, metric in self.metrics.items()
-        }
+        base, aligned = (
+            {
+                name: _value(metric, sums, self._ranks, self._correct, weights)
+                for name, metric in self.metrics.items()
+            }
+            for sums, weights in ((base_sums, base_weights), (aligned_sums, aligned_weights))
+        )
+        return base, aligned
 
 
 def select(names: Iterable[str]) -> dict[str, Metric]:
