@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -52,10 +51,9 @@ def draw(changes: pd.DataFrame) -> Figure:
                 axes.axvline(0, color="0.8", linewidth=0.6, zorder=0)
                 axes.set_title(_title(shown, method))
                 axes.locator_params(nbins=5)
-            axes_line[0].set_ylabel(f"change of\n{style.metric_name(metric)} (points)")
+            axes_line[0].set_ylabel(f"change of {style.metric_name(metric)}\n(points; up: worse)")
         for axes in grid[-1]:
-            axes.set_xlabel("change of accuracy (points)")
-        _say_worse(grid[0, 0])
+            axes.set_xlabel("change of accuracy\n(points; right: better)")
         style.pair_legend(figure, marks)
     return figure
 
@@ -97,17 +95,3 @@ def _title(points: pd.DataFrame, method: str) -> str:
     rho = _rank_correlation(points)
     shown = "" if rho is None else f"   ρ = {rho:+.2f}".replace("-", "−")
     return style.method_name(method) + shown
-
-
-def _say_worse(axes: Axes) -> None:
-    """Mark the quarter where a gain in accuracy was paid for with calibration."""
-    axes.text(
-        0.98,
-        0.97,
-        "more accurate,\nworse calibrated",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=5.5,
-        color=style.GREY,
-    )

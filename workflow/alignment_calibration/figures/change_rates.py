@@ -45,7 +45,8 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         tall = 2 * height > style.PAGE_HEIGHT - 2
         columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
         lines = math.ceil(len(shown) / columns)
-        legend = 0.16 * math.ceil(len(marks) / 5) + (0.25 if missing else 0)
+        legend = 0.16 * math.ceil(len(marks) / 4) + (0.25 if missing else 0)
+        height = min(height, (style.PAGE_HEIGHT - legend) / lines - _AROUND)
         size = (style.TWO_COLUMNS, lines * (height + _AROUND) + legend)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
@@ -165,4 +166,5 @@ def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:
 
 def _signed(value: float, _: int) -> str:
     """A tick's label: a sign before every number but zero."""
-    return f"{value:+,.4g}".replace("-", "−") if value else "0"
+    number = f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.4g}"
+    return number.replace("-", "−") if value else "0"

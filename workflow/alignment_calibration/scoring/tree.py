@@ -26,7 +26,7 @@ from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
 _NAME = "alignment_calibration_tree"
 _LOGGER = logging.getLogger(__name__)
 #: Logits held at once, in numbers of float32: as much as keeps the matrix product busy.
-_LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**27, "mps": 2**25}
+_LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}
 
 
 #: Reads float32 logits of shape (rows, vocabulary) at (row, target token) pairs, each of shape
