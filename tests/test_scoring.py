@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.scoring import Request
+from alignment_calibration.scoring import Request, onednn
 from alignment_calibration.scoring.plain import PlainScorer
 from alignment_calibration.scoring.tree import TreeScorer, best_scorer, why_not
 
@@ -196,6 +196,31 @@ def test_a_budget_shorter_than_any_context(requests):
     model = tiny(TREE["llama"]())
     found = TreeScorer(model, CPU, 5).score(requests[:5], ignore)
     assert largest_difference(found, one_by_one(model, requests[:5])) < 1e-4
+
+
+def test_linear_layers_are_the_same_by_onednn():
+    rows, weight, bias = torch.randn(2, 5, 7), torch.randn(11, 7), torch.randn(11)
+    linear = torch.nn.functional.linear
+    wanted = rows.double() @ weight.double().T + bias.double()
+    with onednn.linear_layers(CPU, torch.float32):
+        assert torch.allclose(linear(rows, weight, bias).double(), wanted, atol=1e-5)
+        assert torch.allclose(linear(rows, weight).double() + bias, wanted, atol=1e-5)
+
+
+def test_a_torch_without_the_onednn_operator_does_without(monkeypatch, requests):
+    model = tiny(TREE["llama"]())
+    wanted = one_by_one(model, requests)
+
+    def gone(*arguments):
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(onednn, "_linear", gone)
+    onednn._is_usable.cache_clear()
+    try:
+        found = TreeScorer(model, CPU, 100).score(requests, ignore)
+    finally:
+        onednn._is_usable.cache_clear()
+    assert largest_difference(found, wanted) < 1e-4
 
 
 def test_two_runs_give_the_same_bits(requests):

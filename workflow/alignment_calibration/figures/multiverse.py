@@ -42,7 +42,9 @@ def draw(universes: pd.DataFrame) -> Figure:
         style.legend_beneath(
             figure,
             [
-                Line2D([], [], color="0.1", marker=".", linewidth=0.6, label="effect, 95 % interval"),
+                Line2D(
+                    [], [], color="0.1", marker=".", linewidth=0.6, label="effect, 95 % interval"
+                ),
                 Patch(color=_WORSE, label="significantly worse"),
                 Patch(color=_UNDECIDED, label="undecided"),
                 Patch(color=_BETTER, hatch="////", fill=False, label="significantly better"),

@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 
 from alignment_calibration.scoring import Request, Work
 from alignment_calibration.scoring.memory import automatic_budget, halved, is_out_of_memory
+from alignment_calibration.scoring.onednn import linear_layers
 from alignment_calibration.scoring.plain import PlainScorer
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
 
@@ -326,11 +327,12 @@ class TreeScorer:
         row = _Row(trie, batch, kept)
         token = _ROW.set(row)
         try:
-            output = self.model.base_model(
-                input_ids=torch.from_numpy(trie.tokens[nodes])[None].to(self.device),
-                position_ids=torch.from_numpy(trie.depth[nodes])[None].to(self.device),
-                use_cache=False,
-            )
+            with linear_layers(self.device, self.model.dtype):
+                output = self.model.base_model(
+                    input_ids=torch.from_numpy(trie.tokens[nodes])[None].to(self.device),
+                    position_ids=torch.from_numpy(trie.depth[nodes])[None].to(self.device),
+                    use_cache=False,
+                )
         finally:
             _ROW.reset(token)
         config = self.model.config.get_text_config()
@@ -367,7 +369,8 @@ class TreeScorer:
         step = max(1, _LOGITS_AT_ONCE[self.device.type] // config.vocab_size)
         results = []
         for start in range(0, len(hidden), step):
-            logits = head(hidden[start : start + step]).float()
+            with linear_layers(self.device, self.model.dtype):
+                logits = head(hidden[start : start + step]).float()
             if softcap is not None:
                 logits = softcap * torch.tanh(logits / softcap)
             first, last = np.searchsorted(rows, [start, start + step])
