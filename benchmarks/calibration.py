@@ -3,13 +3,16 @@
     PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/calibration.py
 
 Simulated models at the sizes of the paper's study: 14 models × 10 tasks × 3 methods, 34,653
-questions per model. Prints CPU seconds, the most memory, and the ratios of each metric's time to
-that of other libraries on the same array.
+questions per model. A job per model, and one per pair, as the workflow has them, on `--cores`
+cores. Prints wall and CPU seconds, the most memory of a job, and the ratios of each metric's time
+to that of other libraries on the same array.
 """
 
 import argparse
+import itertools
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
@@ -62,6 +65,7 @@ def memory():
 
 def measure_model(seed, names, resamples):
     """Values and replicates of one model on all tasks, as the step `metrics` makes them."""
+    names = select(names)
     for number, (task, (questions, options)) in enumerate(TASKS.items()):
         samples = [
             Sample(
@@ -76,8 +80,12 @@ def measure_model(seed, names, resamples):
                 sample.resampled(weights)
 
 
-def test_pair(seed, universes_of_cell, cells_per_task, permutations):
-    """p-values of one pair on all tasks."""
+def permute_pair(seed, kind, permutations):
+    """p-values of one pair on all tasks: of all metrics, or of the multiverse."""
+    if kind == "multiverse":
+        universes_of_cell, cells_per_task = list(universes()), READINGS
+    else:
+        universes_of_cell, cells_per_task = [(Settings(), dict(METRICS))], METHODS
     for task, (questions, options) in TASKS.items():
         random = np.random.default_rng(seed)
         for _ in range(cells_per_task):
@@ -86,27 +94,39 @@ def test_pair(seed, universes_of_cell, cells_per_task, permutations):
                 permutation_changes(*pair, metrics, settings, task, 0, permutations)
 
 
-def matrix(models, pairs, resamples, permutations):
-    fast = select(name for name in METRICS if name not in APART)
-    parts = {
-        "drawing questions and simulating alone": {},
-        "means and fixed-bin metrics": fast,
-        **{name: select([name]) for name in APART},
-    }
-    print(f"{models} models, {resamples} resamples, CPU seconds:")
-    idle = 0.0
-    for label, metrics in parts.items():
-        seconds = sum(cpu(measure_model, 100 * m, metrics, resamples) for m in range(models))
-        idle = idle or seconds
-        extra = "" if not metrics else f", of which {seconds - idle:.0f} beyond the first line"
-        print(f"  {label}: {seconds:.0f}{extra}; memory so far {memory():.2f} GB", flush=True)
-    print(f"{pairs} pairs, {permutations} permutations, CPU seconds:")
-    for label, of_cell, cells in [
-        ("all metrics", [(Settings(), dict(METRICS))], METHODS),
-        ("multiverse", list(universes()), READINGS),
+def job(function, arguments):
+    """CPU seconds and memory of a job, run in a process of its own."""
+    return cpu(function, *arguments), memory()
+
+
+def run_jobs(label, cores, function, arguments):
+    """Run a job for each tuple of arguments; print what they took."""
+    start = time.perf_counter()
+    with ProcessPoolExecutor(cores, max_tasks_per_child=1) as pool:
+        done = list(pool.map(job, itertools.repeat(function), arguments))
+    wall = time.perf_counter() - start
+    seconds, sizes = zip(*done, strict=True)
+    print(
+        f"  {label}: {wall:.0f} s, CPU {sum(seconds):.0f} s, at most {max(sizes):.2f} GB a job",
+        flush=True,
+    )
+
+
+def matrix(models, pairs, resamples, permutations, cores):
+    fast = [name for name in METRICS if name not in APART]
+    print(f"{models} models, {resamples} resamples, {cores} cores:")
+    for label, names in [
+        ("drawing questions and simulating alone", []),
+        ("means and fixed-bin metrics", fast),
+        *((name, [name]) for name in APART),
+        ("all metrics", list(METRICS)),
     ]:
-        seconds = sum(cpu(test_pair, 7 * p, of_cell, cells, permutations) for p in range(pairs))
-        print(f"  {label}: {seconds:.0f}; memory so far {memory():.2f} GB", flush=True)
+        jobs = [(100 * model, names, resamples) for model in range(models)]
+        run_jobs(label, cores, measure_model, jobs)
+    print(f"{pairs} pairs, {permutations} permutations, {cores} cores:")
+    for kind in ("all metrics", "multiverse"):
+        jobs = [(7 * pair, kind, permutations) for pair in range(pairs)]
+        run_jobs(kind, cores, permute_pair, jobs)
 
 
 def median_time(function, repeats=50):
@@ -161,11 +181,18 @@ def main():
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--permutations", type=int, default=2000)
+    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--compare-only", action="store_true")
     arguments = parser.parse_args()
     compare()
     if not arguments.compare_only:
-        matrix(arguments.models, arguments.pairs, arguments.resamples, arguments.permutations)
+        matrix(
+            arguments.models,
+            arguments.pairs,
+            arguments.resamples,
+            arguments.permutations,
+            arguments.cores,
+        )
 
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ def compare(workload: str, arguments: argparse.Namespace, checkpoint: Any) -> li
         scorer.work.trie_nodes = 0
         found, seconds, tokens, peak = measured(lambda: scorer.score(requests, lambda number: None))
         ours.append(seconds)
+        nodes = scorer.work.trie_nodes
         if device.type == "cpu":
             with torch.backends.mkldnn.flags(enabled=False):
                 by_mkl.append(measured(lambda: scorer.score(requests, lambda number: None))[1])
@@ -216,7 +217,7 @@ def compare(workload: str, arguments: argparse.Namespace, checkpoint: Any) -> li
         f"{min(theirs[best]) / min(by_mkl):.2f}" if by_mkl else "",
         f"{their_tokens[best] / number:.1f}",
         f"{tokens / number:.1f}",
-        f"{tokens / scorer.work.trie_nodes:.3f}",
+        f"{tokens / nodes:.3f}",
         f"{share:.2f}",
         f"{peaks[best] / 2**20:.0f}",
         f"{peak / 2**20:.0f}",

@@ -16,7 +16,9 @@ STUDY = "reduced"
 TARGETS = ("tables", f"results/{STUDY}/metrics.csv")
 
 
-def write_config(folder: Path, tasks: dict[str, Any], methods: Sequence[str]) -> None:
+def write_config(
+    folder: Path, tasks: dict[str, Any], methods: Sequence[str], **sections: Any
+) -> None:
     """Write `study.yaml`: the demo's models on few questions and with few resamples."""
     models = ROOT / "data" / "demo" / "models"
     config = {
@@ -26,6 +28,7 @@ def write_config(folder: Path, tasks: dict[str, Any], methods: Sequence[str]) ->
         "tasks": tasks,
         "methods": list(methods),
         "statistics": {"resamples": 20, "permutations": 20},
+        **sections,
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 

@@ -40,4 +40,4 @@ def test_jobs_go_through_any_submit_command(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert list(study.cells(tmp_path)) == ["base/words/continuation.parquet"]
     (request,) = (tmp_path / "requests").read_text(encoding="utf-8").splitlines()
-    assert "-q gpu.q -pe smp 1 -l h_rt=00:240:00,h_vmem=16000M,gpu=1 " in request
+    assert "-q gpu.q -pe smp 1 -l h_rt=00:1440:00,h_vmem=16000M,gpu=1 " in request

@@ -115,10 +115,12 @@ TASKS = {
     "words": {"continuation": "demo_words", "choice": "demo_words_choice", "limit": 8},
 }
 
+METHODS = ["continuation_sum", "continuation_min", "choice"]
+
 #: What this cluster wants in place of the profile's section on the site.
 SITE = [
     "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
-    "--set-resources", "score:slurm_partition=gpu",
+    "--set-resources", "score:slurm_partition=gpu", "score_model:slurm_partition=gpu",
     "--slurm-no-account", "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
 ]  # fmt: skip
@@ -142,7 +144,7 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
     local, remote = tmp_path / "local", tmp_path / "remote"
     for folder in (local, remote):
         folder.mkdir()
-        study.write_config(folder, TASKS, ["continuation_sum", "continuation_min", "choice"])
+        study.write_config(folder, TASKS, METHODS, scoring={"load_once": False})
     undisturbed = study.run(local)
     assert undisturbed.returncode == 0, undisturbed.stderr
 
@@ -175,8 +177,22 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
     assert 1 < cluster.most_at_once <= 4
 
 
-def test_the_profile_asks_for_the_gpus_of_the_spec(tmp_path: Path) -> None:
-    study.write_config(tmp_path, TASKS, ["continuation_sum", "choice"])
+def test_a_job_per_model_scores_all_its_cells(cluster: Cluster, tmp_path: Path) -> None:
+    study.write_config(tmp_path, TASKS, METHODS)
+    cluster.devices.clear()
+    run = submit(tmp_path, cluster, "run.log")
+    until(lambda: (cluster.running(), run.poll() is not None)[1], 600)
+    assert run.returncode == 0, (tmp_path / "run.log").read_text(encoding="utf-8")
+    assert len(study.cells(tmp_path)) == CELLS
+    assert len(cluster.devices) == 2  # jobs with a GPU: one for each model
+
+
+@pytest.mark.parametrize(("rule", "load_once"), [("score_model", True), ("score", False)])
+def test_the_profile_asks_for_the_gpus_of_the_spec(
+    rule: str, load_once: bool, tmp_path: Path
+) -> None:
+    methods = ["continuation_sum", "choice"]
+    study.write_config(tmp_path, TASKS, methods, scoring={"load_once": load_once})
     text = (tmp_path / "study.yaml").read_text(encoding="utf-8")
     text = text.replace("models/aligned", "models/aligned\n    gpus: 2")
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
@@ -190,7 +206,7 @@ def test_the_profile_asks_for_the_gpus_of_the_spec(tmp_path: Path) -> None:
     ).stdout
     asked = dict(
         re.findall(
-            r"rule score:\n(?:.*\n)*?    wildcards: model=(\w+),.*\n(?:.*\n)*?.*\bgpu=(\d)", plan
+            rf"rule {rule}:\n(?:.*\n)*?    wildcards: model=(\w+).*\n(?:.*\n)*?.*\bgpu=(\d)", plan
         )
     )
     assert asked == {"base": "1", "aligned": "2"}

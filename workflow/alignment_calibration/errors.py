@@ -1,9 +1,13 @@
 """Errors that a user can mend, and how a step reports them."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+#: Faults of a disk, not of the program: full, over a quota, read-only, closed to this user.
+_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 class UserError(Exception):
@@ -19,19 +23,26 @@ def logged(log: str | Path) -> Iterator[None]:
     """Write what a workflow script prints to its log; end with one clear line on a `UserError`.
 
     Raises:
-        SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal.
+        SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal, or
+            where the log cannot be written.
     """
-    with (
-        open(log, "w", encoding="utf-8", buffering=1) as stream,
-        contextlib.redirect_stdout(stream),
-        contextlib.redirect_stderr(stream),
-    ):
-        try:
-            yield
-        except UserError as error:
-            print(f"error: {error}", file=stream)
-            print(f"error: {error}", file=sys.__stderr__)
-            raise SystemExit(1) from None
+    try:
+        with (
+            open(log, "w", encoding="utf-8", buffering=1) as stream,
+            contextlib.redirect_stdout(stream),
+            contextlib.redirect_stderr(stream),
+        ):
+            try:
+                yield
+            except UserError as error:
+                print(f"error: {error}", file=sys.__stderr__)
+                print(f"error: {error}", file=stream)
+                raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in _OF_DISKS:
+            raise
+        print(f"error: {log}: cannot be written ({error})", file=sys.__stderr__)
+        raise SystemExit(1) from None
 
 
 def run_cli(main: Callable[[], None]) -> None:

@@ -114,4 +114,4 @@ def _numbers(values: npt.ArrayLike, kind: pa.DataType) -> pa.Array:
 
 def write_logits(path: str | Path, rows: pa.Table, identity: Mapping[str, Any]) -> None:
     """Write a cell's logit file, whole or not at all."""
-    write_parquet(path, rows, identity)
+    write_parquet(path, rows, identity, digest=True)

@@ -1,6 +1,9 @@
-# Scoring: log-probabilities of a model's options, one job per cell (model × task × prompt).
+# Scoring: log-probabilities of a model's options, a file per cell (model × task × prompt).
 # The only rules that need a GPU. `gpu` counts the GPUs in use; without one it counts jobs at once.
 
+from snakemake.logging import logger
+
+LOAD_ONCE = STUDY["scoring"]["load_once"]
 
 # How cells are computed, not what comes out: resources and not params, since another device or
 # budget is no reason to score again.
@@ -17,7 +20,11 @@ SCORE = (
     " --log {log:q}"
 )
 
-if STUDY["scoring"]["load_once"]:
+if LOAD_ONCE:
+    # Snakemake is surprised that jobs of `score` find what `score_model` has put there.
+    logger.addFilter(
+        lambda record: "output files of rule score were not" not in record.getMessage()
+    )
 
     rule score_model:
         input:
@@ -52,11 +59,8 @@ rule score:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
         questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
-        scored=(
-            f"{RESULTS}/logits/{{model}}/scored"
-            if STUDY["scoring"]["load_once"]
-            else []
-        ),
+        # `ancient`: a cell is looked at for its own sake only, not whenever another was scored.
+        scored=ancient(f"{RESULTS}/logits/{{model}}/scored") if LOAD_ONCE else [],
     output:
         # `update`: Snakemake leaves the old files in place, and the job looks whether they are
         # what it would write (by their identity), so that a touched tree is not scored again.
@@ -69,12 +73,15 @@ rule score:
         f"{LOGS}/score/{{model}}/{{task}}/{{prompt}}.log",
     benchmark:
         f"{BENCHMARKS}/score/{{model}}/{{task}}/{{prompt}}.tsv"
+    localrule: LOAD_ONCE
     conda:
         "../../envs/scoring.yaml"
     threads: 1
     resources:
         **HOW_TO_SCORE,
-        gpu=lambda w: gpus_of(w.model),
+        # Where the job only looks it waits for no GPU. (Should its file have been lost, it leases
+        # one like any other.)
+        gpu=lambda w: 0 if LOAD_ONCE else gpus_of(w.model),
         mem_mb=lambda w, attempt: 16000 * attempt,
         runtime=lambda w, attempt: 240 * attempt,
     params:
