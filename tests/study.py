@@ -68,7 +68,11 @@ def run(
 def tables(folder: Path) -> dict[str, bytes]:
     """What a study ends in, and the cells it stands on: every file whose bytes must agree."""
     results = folder / "results" / STUDY
-    files = [*results.glob("*.*"), *results.glob("tables/*"), *results.rglob("logits/**/*.parquet")]
+    files = [
+        *results.glob("*.*"),
+        *results.glob("tables/*"),
+        *results.rglob("logits/**/[!.]*.parquet"),
+    ]
     return {str(file.relative_to(results)): file.read_bytes() for file in sorted(files)}
 
 
@@ -77,7 +81,7 @@ def cells(folder: Path) -> dict[str, tuple[int, int]]:
     results = folder / "results" / STUDY / "logits"
     return {
         str(file.relative_to(results)): (file.stat().st_ino, file.stat().st_size)
-        for file in sorted(results.rglob("*.parquet"))
+        for file in sorted(results.rglob("[!.]*.parquet"))
     }
 
 

@@ -36,6 +36,27 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["results.json"]
 
 
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    path = tmp_path / "results.json"
+    writer = "from alignment_calibration.files import atomic_path; import sys, time\n"
+    writer += "with atomic_path(sys.argv[1]) as temporary:\n"
+    writer += "    print(temporary, flush=True)\n"
+    writer += "    time.sleep(600)\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", writer, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        temporary = Path(process.stdout.readline().strip())
+        write_json(path, {"by": "another"})
+        assert temporary.exists()
+        process.kill()
+    write_json(path, {"by": "the next"})
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
 def test_sha256_of_a_known_message(tmp_path):
     (tmp_path / "abc").write_text("abc")  # the example of FIPS 180-2
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -118,6 +118,7 @@ def test_a_run_killed_at_a_random_moment_ends_like_any_other(
     resumed = study.run(folder)
     assert resumed.returncode == 0, resumed.stderr
     assert study.tables(folder) == study.tables(reference)
+    assert study.leftovers(folder) == []
     after = study.cells(folder)
     assert {cell: after[cell] for cell in finished} == finished, "a finished cell was scored again"
 

@@ -1,9 +1,11 @@
 """Reading and writing of the files of the contract: whole or not at all."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` when the block ends well.
 
     The name is unique to this process, so two runs never write into the same file; after an
-    error nothing of it is left.
+    error nothing of it is left, and what a killed process left is removed by the next that
+    writes `path` on the same machine.
 
     Raises:
         UserError: if the disk is full, the folder read-only or the like.
@@ -39,8 +42,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.name}.{platform.node()}."
+        _remove_abandoned(path.parent, prefix)
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=path.suffix
+            dir=path.parent, prefix=f"{prefix}{os.getpid()}.", suffix=path.suffix
         )
         os.close(handle)
         temporary = Path(name)
@@ -54,6 +59,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove files named prefix, process, and more, of processes that are no longer there."""
+    for file in folder.glob(f"{glob.escape(prefix)}*"):
+        process = file.name.removeprefix(prefix).partition(".")[0]
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except (PermissionError, ValueError):  # somebody else's, or no file of ours
+            continue
 
 
 def _umask() -> int:
