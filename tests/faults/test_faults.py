@@ -374,7 +374,7 @@ def results_on_small_disk(prepared: Path, tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(results)], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [8, 16, 24, 60])
+@pytest.mark.parametrize("kilobytes", [8, 24, 60])
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
     kilobytes: int, results_on_small_disk: Path, undisturbed: tuple[Path, float]
 ) -> None:

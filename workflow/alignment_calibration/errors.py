@@ -24,7 +24,7 @@ def logged(log: str | Path) -> Iterator[None]:
 
     Raises:
         SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal, or
-            where the log cannot be written.
+            where the disk does not even take the log.
     """
     try:
         with (
@@ -41,7 +41,7 @@ def logged(log: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _OF_DISKS:
             raise
-        print(f"error: {log}: cannot be written ({error})", file=sys.__stderr__)
+        print(f"error: {error} (log: {log})", file=sys.__stderr__)
         raise SystemExit(1) from None
 
 

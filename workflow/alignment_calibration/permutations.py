@@ -61,10 +61,10 @@ def permutation_changes(
     blocks = [comparison.swapped(block) for block in swaps(seed, task, len(base), permutations)]
     found = {}
     for name in comparison.metrics:
-        change = float(after[name][0] - before[name][0])
+        base_value, aligned_value = float(before[name][0]), float(after[name][0])
         permuted = np.concatenate([right[name] - left[name] for left, right in blocks])
-        p_value = permutation_p_value(change, permuted)
-        found[name] = Tested(float(before[name][0]), float(after[name][0]), p_value)
+        p_value = permutation_p_value(aligned_value - base_value, permuted)
+        found[name] = Tested(base_value, aligned_value, p_value)
     return found
 
 
