@@ -154,6 +154,8 @@ def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:
         axes.set_xscale("symlog", linthresh=_LINEAR_TO)
         axes.set_xlim(1.25 * low - 15, 1.25 * high + 15)
         decades = [10.0**k for k in range(2, 12) if 10.0**k <= 1.25 * max(-low, high)]
+        if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
+            decades.append(_LOGARITHMIC_FROM)
         every = math.ceil(len(decades) / (1 if columns > 3 else 3))
         ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
         left, right = axes.get_xlim()
