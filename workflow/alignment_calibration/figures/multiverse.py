@@ -23,9 +23,9 @@ def draw(universes: pd.DataFrame) -> Figure:
     Args:
         universes: rows of MULTIVERSE.
     """
-    if universes["worsening"].notna().sum() == 0:
-        return style.in_words("There is no specification to show.")
     ordered = _ordered(universes)
+    if ordered.empty:
+        return style.in_words("There is no specification to show.")
     options = [
         (choice, option)
         for choice in CHOICES
