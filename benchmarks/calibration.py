@@ -24,11 +24,11 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from alignment_calibration.metrics import METRICS, Sample, Settings, select
-from alignment_calibration.multiverse import universes
-from alignment_calibration.permutations import permutation_changes
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.resampling import bootstrap_weights
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings, select
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.resampling import bootstrap_weights
+from alignment_calibration.pairs.multiverse import universes
+from alignment_calibration.pairs.permutation_test import permutation_changes
 from simulation import simulate, simulate_pair
 
 #: Questions and options of the study's tasks.

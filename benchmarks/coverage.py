@@ -12,10 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from alignment_calibration.changes import rates
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.permutations import permutation_changes
-from alignment_calibration.resampling import bootstrap_weights, interval
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.resampling import bootstrap_weights, interval
+from alignment_calibration.pairs.changes import rates
+from alignment_calibration.pairs.permutation_test import permutation_changes
 from simulation import simulate_exchangeable_pair, simulate_pair
 
 #: Temperatures of base and aligned model; 1 is calibrated, less is over-confident.

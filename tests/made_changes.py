@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from alignment_calibration.contract import CHANGES
-from alignment_calibration.ranks import rank_pairs
+from alignment_calibration.contract.pairs import CHANGES
+from alignment_calibration.pairs.ranks import rank_pairs
 
 
 def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):

@@ -5,16 +5,16 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.contract import (
+from alignment_calibration.contract.calibration import SCE_AUDIT
+from alignment_calibration.contract.pairs import (
     CHANGES,
-    METHODS,
     MULTIVERSE,
     RANK_PROBABILITIES,
-    SCE_AUDIT,
     TEMPERATURE,
 )
-from alignment_calibration.multiverse import BINNED, BINS, UNBINNED
-from alignment_calibration.ranks import rank_pairs
+from alignment_calibration.pairs.multiverse import BINNED, BINS, UNBINNED
+from alignment_calibration.pairs.ranks import rank_pairs
+from alignment_calibration.study.vocabulary import METHODS
 
 #: Names of the length that real ones have.
 PAIRS = [

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from alignment_calibration.predictions import Answers, Predictions, fixed_options
+from alignment_calibration.calibration.predictions import Answers, Predictions, fixed_options
 
 Floats = npt.NDArray[np.float64]
 

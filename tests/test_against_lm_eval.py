@@ -15,9 +15,9 @@ import yaml
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from alignment_calibration.confidences import read_method
-from alignment_calibration.questions import write_questions
-from alignment_calibration.tasks import TEMPLATES, Library, build
+from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.inputs.library import TEMPLATES, Library, build
+from alignment_calibration.inputs.questions import write_questions
 
 ROOT = Path(__file__).parents[1]
 OWN_TASKS = ROOT / "workflow" / "tasks"
@@ -55,7 +55,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     (folder / "model.json").write_text(json.dumps(model))
     subprocess.run(
         [
-            *(sys.executable, "-m", "alignment_calibration.score", "--dtype", "float32"),
+            *(sys.executable, "-m", "alignment_calibration.scoring", "--dtype", "float32"),
             *("--device", "cpu", "--threads", "1", "--model", str(folder / "model.json"), *cells),
         ],
         check=True,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from alignment_calibration import config
 from alignment_calibration.errors import UserError
+from alignment_calibration.study import config
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -397,7 +397,7 @@ def test_snakemake_itself_stops_at_broken_configs(tmp_path: Path) -> None:
 def test_the_command_line_names_the_line_that_snakemake_does_not(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("study: demo\nmodels: [\n", encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "alignment_calibration.config", "broken.yaml",
+        [sys.executable, "-m", "alignment_calibration.study.config", "broken.yaml",
          "--schema", str(SCHEMA)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},

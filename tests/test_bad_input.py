@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.models import resolve
-from alignment_calibration.questions import write_questions
+from alignment_calibration.inputs.checkpoints import resolve
+from alignment_calibration.inputs.questions import write_questions
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"

@@ -10,24 +10,23 @@ import pytest
 import yaml
 from scipy.stats import binomtest
 
-from alignment_calibration.changes import changes_of_pairs, read_changes
-from alignment_calibration.contract import (
-    ALL_METRICS,
+from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.step import join_metrics, write_metrics
+from alignment_calibration.contract.calibration import ALL_METRICS, CONFIDENCES
+from alignment_calibration.contract.pairs import (
     CHANGES,
-    CONFIDENCES,
     EFFECTS,
     PAIR_EFFECTS,
     PERMUTATIONS,
     RANK_PROBABILITIES,
 )
-from alignment_calibration.effects import effects, pair_effects
 from alignment_calibration.errors import UserError
-from alignment_calibration.frames import read_frame, write_frame
-from alignment_calibration.metrics import METRICS
-from alignment_calibration.metrics.step import join_metrics, write_metrics
-from alignment_calibration.parquet import write_parquet
-from alignment_calibration.permutations import permutation_tests
-from alignment_calibration.ranks import rank_probabilities
+from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
+from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.permutation_test import permutation_tests
+from alignment_calibration.pairs.ranks import rank_probabilities
 from simulation import simulate_pair
 
 STATISTICS = {

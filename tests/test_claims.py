@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.claims import claims_table, evaluate, w_interval
-from alignment_calibration.published import published_changes, read_published
-from alignment_calibration.tables import markdown
+from alignment_calibration.reference.claims import claims_table, evaluate, w_interval
+from alignment_calibration.reference.published import published_changes, read_published
+from alignment_calibration.report.tables import markdown
 from made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published" / "changes.csv"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from alignment_calibration.comparison import compare, comparison_table, summarise
-from alignment_calibration.published import read_published
-from alignment_calibration.tables import latex, markdown
+from alignment_calibration.reference.against_published import compare, comparison_table, summarise
+from alignment_calibration.reference.published import read_published
+from alignment_calibration.report.tables import latex, markdown
 from made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published" / "changes.csv"

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from scipy.special import logsumexp, softmax
 
-from alignment_calibration.confidences import read_method
-from alignment_calibration.contract import LOGITS
+from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.contract.scoring import LOGITS
 
 
 def logit_table(questions: list[list[list[float]]]) -> pa.Table:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.decomposition import contributions, decompose_pair, parts
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.predictions import fixed_options
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.pairs.decomposition import contributions, decompose_pair, parts
 from simulation import simulate_pair
 from test_changes import write_confidences
 

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.testing.compare import compare_images
 
-from alignment_calibration.contract import METHODS
-from alignment_calibration.figures import ranks, reliability, style
-from alignment_calibration.figures.change_rates import draw as draw_change_rates
-from alignment_calibration.metrics.step import settings_of
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.reliability import bins, curve
+from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.reliability import bins, curve
+from alignment_calibration.report.figures import ranks, reliability, style
+from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
+from alignment_calibration.study.vocabulary import METHODS
 from made_changes import make_changes
 from made_study import TASKS, make_study
 
@@ -35,7 +35,7 @@ STATISTICS = {"bins": 10, "resamples": 50, "seed": 0, "tace_threshold": 0.01}
 
 
 def module(name):
-    return importlib.import_module(f"alignment_calibration.figures.{name}")
+    return importlib.import_module(f"alignment_calibration.report.figures.{name}")
 
 
 def draw(name, study):

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.files import atomic_path, canonical_json, sha256, write_json
-from alignment_calibration.parquet import read_identity, read_parquet, write_parquet
+from alignment_calibration.files.atomic import atomic_path, canonical_json, sha256, write_json
+from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
 
 SCHEMA = pa.schema({"question_id": pa.string(), "value": pa.float64()})
 
@@ -38,7 +38,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     path = tmp_path / "results.json"
-    writer = "from alignment_calibration.files import atomic_path; import sys, time\n"
+    writer = "from alignment_calibration.files.atomic import atomic_path; import sys, time\n"
     writer += "with atomic_path(sys.argv[1]) as temporary:\n"
     writer += "    print(temporary, flush=True)\n"
     writer += "    time.sleep(600)\n"
@@ -80,7 +80,7 @@ def test_same_table_same_bytes_in_another_process(tmp_path, table):
     write_parquet(tmp_path / "here.parquet", table, {"a": 1})
     program = (
         "import sys, pyarrow.parquet as pq\n"
-        "from alignment_calibration.parquet import read_identity, write_parquet\n"
+        "from alignment_calibration.files.parquet import read_identity, write_parquet\n"
         "source = sys.argv[1] + '/here.parquet'\n"
         "write_parquet(sys.argv[1] + '/there.parquet', pq.read_table(source), {'a': 1})\n"
     )

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from alignment_calibration import lease
 from alignment_calibration.errors import UserError
+from alignment_calibration.scoring import lease
 
 PACKAGE = Path(lease.__file__).parents[1]
 
 # Notes when it got its GPUs and when it let them go, on the clock that all processes share.
 JOB = """
 import sys, time
-from alignment_calibration.lease import lease
+from alignment_calibration.scoring.lease import lease
 gpus, seconds, notes, name = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], sys.argv[4]
 with lease(gpus, name) as devices:
     start = time.monotonic()
@@ -258,7 +258,7 @@ def test_the_view_tells_who_holds_and_who_waits(jobs: Jobs) -> None:
     jobs.start("large", gpus=4, seconds=0)
     until(lambda: waiting() == 1)
     view = subprocess.run(
-        [sys.executable, "-m", "alignment_calibration.lease"],
+        [sys.executable, "-m", "alignment_calibration.scoring.lease"],
         env={**os.environ, "PYTHONPATH": str(PACKAGE)},
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from alignment_calibration.lm_eval_model import SharedPrefixLM
+from alignment_calibration.scoring.lm_eval import SharedPrefixLM
 from alignment_calibration.scoring.tokenization import EncodingError, encode, max_length
 from alignment_calibration.scoring.tree import TreeScorer
 

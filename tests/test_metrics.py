@@ -13,8 +13,8 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.predictions import Predictions, fixed_options
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.predictions import Predictions, fixed_options
 from simulation import simulate, softmax
 
 BINNED_ERRORS = [

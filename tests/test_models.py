@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.models import resolve
+from alignment_calibration.inputs.checkpoints import resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 from scipy.stats import ttest_1samp
 
-from alignment_calibration.confidences import read_method
-from alignment_calibration.contract import LOGITS
+from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
-from alignment_calibration.logits import write_logits
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.multiverse import (
+from alignment_calibration.files.logits import write_logits
+from alignment_calibration.pairs.multiverse import (
     BINS,
     count_conclusions,
     pair_multiverse,

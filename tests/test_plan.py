@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from alignment_calibration import config, plan
-from alignment_calibration.contract import QUESTIONS
-from alignment_calibration.parquet import write_parquet
+from alignment_calibration.contract.scoring import QUESTIONS
+from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.inputs import plan
+from alignment_calibration.study import config
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"

@@ -4,10 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from alignment_calibration.contract import CONFIDENCES
+from alignment_calibration.calibration.predictions import (
+    check_same_questions,
+    read_answers,
+    read_pair,
+)
+from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
-from alignment_calibration.parquet import write_parquet
-from alignment_calibration.predictions import check_same_questions, read_answers, read_pair
+from alignment_calibration.files.parquet import write_parquet
 from simulation import answers, simulate
 
 IDENTITY = {"cells": {prompt: {"questions_sha256": "a"} for prompt in ("continuation", "choice")}}

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.contract import CHANGES, PUBLISHED_AUDIT
+from alignment_calibration.calibration.metrics import Sample, Settings, select
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.contract.pairs import CHANGES
+from alignment_calibration.contract.published import PUBLISHED_AUDIT
 from alignment_calibration.errors import UserError
-from alignment_calibration.frames import read_frame, write_frame
-from alignment_calibration.metrics import Sample, Settings, select
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.published import (
+from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.reference.published import (
     audit,
     errors_of_readings,
     published_changes,
@@ -24,7 +25,7 @@ from alignment_calibration.published import (
     recover,
     table_1,
 )
-from alignment_calibration.tables import markdown, rank_table
+from alignment_calibration.report.tables import markdown, rank_table
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "data" / "published" / "changes.csv"

@@ -15,11 +15,11 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 import documents
-from alignment_calibration.contract import QUESTIONS
+from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.errors import UserError
-from alignment_calibration.parquet import read_parquet
-from alignment_calibration.questions import write_questions
-from alignment_calibration.tasks import TEMPLATES, Library, build, stock_folder
+from alignment_calibration.files.parquet import read_parquet
+from alignment_calibration.inputs.library import TEMPLATES, Library, build, stock_folder
+from alignment_calibration.inputs.questions import write_questions
 from documents import arc
 
 TASKS = Path(__file__).parents[1] / "workflow" / "tasks"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, friedmanchisquare, spearmanr
 
-from alignment_calibration.ranks import (
+from alignment_calibration.pairs.ranks import (
     kendall_w,
     rank_agreement,
     rank_correlations,

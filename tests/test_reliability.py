@@ -5,9 +5,9 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from alignment_calibration.metrics.step import settings_of
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.reliability import bins, curve
+from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.reliability import bins, curve
 
 STATISTICS = {"bins": 10, "resamples": 200, "seed": 0, "tace_threshold": 0.01}
 

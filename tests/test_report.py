@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alignment_calibration.files import write_json
-from alignment_calibration.run_summary import summarise
+from alignment_calibration.files.atomic import write_json
+from alignment_calibration.report.run_summary import summarise
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

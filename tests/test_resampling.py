@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alignment_calibration.metrics import Comparison, Sample, Settings, select
-from alignment_calibration.permutations import permutation_changes
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.resampling import (
+from alignment_calibration.calibration.metrics import Comparison, Sample, Settings, select
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.resampling import (
     benjamini_hochberg,
     bootstrap_weights,
     interval,
     permutation_p_value,
     swaps,
 )
+from alignment_calibration.pairs.permutation_test import permutation_changes
 from simulation import simulate_exchangeable_pair, simulate_pair
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.predictions import fixed_options
-from alignment_calibration.sce_audit import audit, closed_form
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.sce_audit import audit, closed_form
 from simulation import simulate
 from test_changes import write_confidences
 

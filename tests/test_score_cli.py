@@ -1,4 +1,4 @@
-"""The command `python -m alignment_calibration.score` on a tiny checkpoint."""
+"""The command `python -m alignment_calibration.scoring` on a tiny checkpoint."""
 
 import json
 import os
@@ -17,11 +17,11 @@ import pytest
 import torch
 import transformers
 
-from alignment_calibration import score as score_module
-from alignment_calibration.contract import LOGITS, QUESTIONS
+from alignment_calibration.contract.scoring import LOGITS, QUESTIONS
 from alignment_calibration.errors import UserError
-from alignment_calibration.logits import expected_identity, read_logits
-from alignment_calibration.parquet import read_parquet, write_parquet
+from alignment_calibration.files.logits import expected_identity, read_logits
+from alignment_calibration.files.parquet import read_parquet, write_parquet
+from alignment_calibration.scoring import __main__ as score_module
 
 CHECKPOINT = Path(__file__).parent.parent / "data" / "demo" / "models" / "base"
 
@@ -55,7 +55,7 @@ def write_questions(path: Path, rows: list[dict]) -> None:
 
 
 def command(folder: Path, *cells: str, **options: str) -> list[str]:
-    arguments = [sys.executable, "-m", "alignment_calibration.score", "--model", "m.json"]
+    arguments = [sys.executable, "-m", "alignment_calibration.scoring", "--model", "m.json"]
     options = {"dtype": "float32", "device": "cpu", "threads": "1"} | options
     for name, value in options.items():
         arguments += [f"--{name.replace('_', '-')}", value]
@@ -131,7 +131,7 @@ def imported(folder: Path, *cells: str) -> set[str]:
     arguments = command(folder, *cells)[3:]
     program = (
         f"import sys; sys.argv[1:] = {arguments!r}\n"
-        "from alignment_calibration.score import main\n"
+        "from alignment_calibration.scoring.__main__ import main\n"
         "main(); print('modules', *sorted({name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(

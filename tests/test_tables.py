@@ -7,7 +7,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from alignment_calibration.tables import (
+from alignment_calibration.report.tables import (
     MISSING,
     Bold,
     Section,

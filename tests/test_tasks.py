@@ -6,7 +6,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.tasks import Library, stock_folder
+from alignment_calibration.inputs.library import Library, stock_folder
 
 TASKS = Path(__file__).parents[1] / "workflow" / "tasks"
 

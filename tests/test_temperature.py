@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
-from alignment_calibration.metrics import METRICS, Sample, Settings
-from alignment_calibration.predictions import Predictions, fixed_options
-from alignment_calibration.temperature import (
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.predictions import Predictions, fixed_options
+from alignment_calibration.pairs.temperature import (
     LARGEST,
     at_temperature,
     calibrate_by_answers,

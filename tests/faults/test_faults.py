@@ -21,10 +21,11 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 import study
-from alignment_calibration import files, logits
-from alignment_calibration.contract import LOGITS
+from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
-from alignment_calibration.parquet import read_identity, read_parquet, write_parquet
+from alignment_calibration.files import atomic as files
+from alignment_calibration.files import logits
+from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ def score_processes(folder: Path) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            scores = b"alignment_calibration.score" in (process / "cmdline").read_bytes()
+            scores = b"alignment_calibration.scoring" in (process / "cmdline").read_bytes()
             if scores and Path(os.readlink(process / "cwd")) == folder.resolve():
                 found.append(int(process.name))
         except OSError:  # it has just ended
@@ -177,7 +178,7 @@ def score(folder: Path) -> subprocess.CompletedProcess[str]:
     """Score one cell as the workflow does; the last line tells whether torch was imported."""
     program = (
         "import runpy, sys\n"
-        "try: runpy.run_module('alignment_calibration.score', run_name='__main__')\n"
+        "try: runpy.run_module('alignment_calibration.scoring', run_name='__main__')\n"
         "finally: print('torch' in sys.modules)"
     )
     return subprocess.run(
@@ -420,7 +421,7 @@ def test_a_run_short_of_memory_halves_its_batches_and_goes_on(
     scarce.mkdir()
     (scarce / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'alignment_calibration.score' in sys.orig_argv:\n"
+        "if 'alignment_calibration.scoring' in sys.orig_argv:\n"
         "    import torch\n"
         "    embedding = torch.nn.functional.embedding\n"
         "    def scarce(ids, *others, **more):\n"

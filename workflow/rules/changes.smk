@@ -5,7 +5,7 @@ rule permutations:
     input:
         base=of_pair("base"),
         aligned=of_pair("aligned"),
-        code=[*METRICS_CODE, *code("permutations")],
+        code=code("permutations"),
     output:
         f"{RESULTS}/permutations/{{pair}}.parquet",
     log:
@@ -34,7 +34,7 @@ rule changes:
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
         permutations=expand(f"{RESULTS}/permutations/{{pair}}.parquet", pair=PAIRS),
-        code=code("changes", "contract", "effects", "ranks", "resampling"),
+        code=code("changes"),
     output:
         parquet=f"{RESULTS}/changes.parquet",
         csv=f"{RESULTS}/changes.csv",
@@ -59,7 +59,7 @@ rule changes:
 rule rank_agreement:
     input:
         changes="results/{study}/changes.parquet",
-        code=code("contract", "ranks", "resampling"),
+        code=code("rank_agreement"),
     output:
         agreement="results/{study}/rank_agreement.parquet",
         correlations="results/{study}/rank_correlations.parquet",

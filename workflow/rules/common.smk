@@ -3,9 +3,11 @@ import re
 import sys
 from glob import escape, glob
 
-from alignment_calibration import config as study_config
+from alignment_calibration.study import config as study_config
 from alignment_calibration.errors import UserError
-from alignment_calibration.files import canonical_json
+from alignment_calibration.inputs.code import imported_code
+from alignment_calibration.files.atomic import canonical_json
+from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES, prompts_of
 
 ROOT = Path(workflow.basedir)
 PACKAGE = ROOT / "workflow" / "alignment_calibration"
@@ -30,11 +32,6 @@ FIGURES = f"figures/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
-PROMPT_OF = {
-    "continuation_sum": "continuation",
-    "continuation_min": "continuation",
-    "choice": "choice",
-}
 TASKS = list(STUDY["tasks"])
 PAIRS = list(STUDY["pairs"])
 MODELS = list(
@@ -45,7 +42,7 @@ MODELS = list(
 PROMPTS = {
     task: [
         prompt
-        for prompt in dict.fromkeys(PROMPT_OF[method] for method in STUDY["methods"])
+        for prompt in prompts_of(STUDY["methods"])
         if STUDY["tasks"][task][prompt]
     ]
     for task in TASKS
@@ -68,13 +65,13 @@ wildcard_constraints:
     model=one_of(MODELS),
     task=one_of(TASKS),
     pair=one_of(PAIRS),
-    prompt="continuation|choice",
+    prompt=one_of(PROMPT_NAMES),
 
 
-def code(*modules):
-    """The package's modules on which a step depends. As inputs they re-run it after an edit (and,
-    compared by checksum, not after a touch)."""
-    return [str(PACKAGE / f"{module}.py") for module in modules]
+def code(script):
+    """A script and the modules of the package that it imports. As inputs they re-run a step after
+    an edit (and, compared by checksum, not after a touch)."""
+    return list(map(str, imported_code(ROOT / "workflow" / "scripts" / f"{script}.py")))
 
 
 def config_slice(*keys):

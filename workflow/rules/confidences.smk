@@ -17,7 +17,7 @@ rule confidences:
             for prompt in PROMPTS[w.task]
         ],
         model=f"{RESULTS}/models/{{model}}.json",
-        code=code("confidences", "logits"),
+        code=code("confidences"),
     output:
         f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
     log:

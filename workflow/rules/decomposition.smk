@@ -4,7 +4,7 @@
 rule decomposition:
     input:
         confidences=CONFIDENCES,
-        code=[*METRICS_CODE, *code("contract", "decomposition")],
+        code=code("decomposition"),
     output:
         f"{RESULTS}/decomposition.parquet",
     log:

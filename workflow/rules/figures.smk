@@ -37,14 +37,7 @@ rule figure:
             for name in (PUBLISHED_TIDY if w.study == PUBLISHED else TIDY)[w.figure]
         ],
         caption=str(ROOT / "workflow/report/{figure}.rst"),
-        code=lambda w: code(
-            f"figures/{w.figure}",
-            *FIGURE_PARTS.get(w.figure, []),
-            "figures/style",
-            "captions",
-            "contract",
-            "frames",
-        ),
+        code=lambda w: code(f"figure_{w.figure}"),
     output:
         pdf="figures/{study}/{figure}.pdf",
         png=report(
@@ -72,7 +65,7 @@ rule reliability:
         confidences=lambda w: [
             f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
         ],
-        code=[*METRICS_CODE, *code("reliability", "contract", "frames")],
+        code=code("reliability"),
     output:
         f"{RESULTS}/reliability/{{model}}.parquet",
     log:
@@ -97,9 +90,7 @@ rule reliability_figure:
         base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",
         aligned=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['aligned']}.parquet",
         caption=str(ROOT / "workflow/report/reliability.rst"),
-        code=code(
-            "figures/reliability", "figures/style", "captions", "contract", "frames"
-        ),
+        code=code("figure_reliability"),
     output:
         pdf=f"{FIGURES}/reliability/{{pair}}/{{method}}.pdf",
         png=report(

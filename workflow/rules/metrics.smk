@@ -1,16 +1,5 @@
 # Metrics of each model: values, intervals and bootstrap replicates.
 
-METRICS_CODE = code(
-    "predictions",
-    "resampling",
-    "metrics/__init__",
-    "metrics/curves",
-    "metrics/formulas",
-    "metrics/step",
-    "metrics/tallies",
-)
-
-
 # Of every model on every task, in this order.
 CONFIDENCES = [
     f"{RESULTS}/confidences/{model}/{task}.parquet"
@@ -24,7 +13,7 @@ rule metrics:
         confidences=lambda w: [
             f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
         ],
-        code=METRICS_CODE,
+        code=code("metrics"),
     output:
         f"{RESULTS}/metrics/{{model}}.parquet",
     log:
@@ -52,7 +41,7 @@ rule metrics:
 rule all_metrics:
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
-        code=code("metrics/step"),
+        code=code("all_metrics"),
     output:
         parquet=f"{RESULTS}/metrics.parquet",
         csv=f"{RESULTS}/metrics.csv",

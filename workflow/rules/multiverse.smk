@@ -12,10 +12,7 @@ rule pair_multiverse:
         ],
         base_json=model_json("base"),
         aligned_json=model_json("aligned"),
-        code=[
-            *METRICS_CODE,
-            *code("confidences", "contract", "logits", "multiverse", "permutations"),
-        ],
+        code=code("pair_multiverse"),
     output:
         f"{RESULTS}/multiverse/{{pair}}.parquet",
     log:
@@ -39,7 +36,7 @@ rule pair_multiverse:
 rule multiverse:
     input:
         parts=expand(f"{RESULTS}/multiverse/{{pair}}.parquet", pair=PAIRS),
-        code=code("contract", "multiverse", "resampling"),
+        code=code("multiverse"),
     output:
         f"{RESULTS}/multiverse.parquet",
     log:

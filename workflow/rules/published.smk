@@ -4,7 +4,7 @@
 rule published_changes:
     input:
         published=PUBLISHED_CHANGES,
-        code=code("published", "ranks", "frames", "contract"),
+        code=code("published_changes"),
     output:
         parquet=f"results/{PUBLISHED}/changes.parquet",
         csv=f"results/{PUBLISHED}/changes.csv",
@@ -22,7 +22,7 @@ rule published_changes:
 rule published_table_1:
     input:
         changes=f"results/{PUBLISHED}/changes.parquet",
-        code=[*TABLE_CODE, *code("published")],
+        code=code("published_table_1"),
     output:
         table_outputs(PUBLISHED, "table_1"),
     log:
@@ -39,7 +39,7 @@ rule published_table_1:
 rule published_audit:
     input:
         published=PUBLISHED_CHANGES,
-        code=[*TABLE_CODE, *METRICS_CODE, *code("published", "ranks", "sce_audit")],
+        code=code("published_audit"),
     output:
         audit=f"results/{PUBLISHED}/audit.parquet",
         audit_table=table_files(PUBLISHED, "audit"),

@@ -1,6 +1,6 @@
 # Questions: lm-eval's tasks, completed by the config, as one row per option. One of the two steps
 # that may touch a network.
-from alignment_calibration.tasks import TEMPLATES, Library
+from alignment_calibration.inputs.library import TEMPLATES, Library
 
 LIBRARY = Library(ROOT / "workflow" / "tasks", STUDY["task_folders"])
 
@@ -12,7 +12,7 @@ localrules:
 rule questions:
     input:
         sources=question_sources,
-        code=code("questions", "tasks"),
+        code=code("questions"),
     output:
         f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
     log:

@@ -14,7 +14,7 @@ rule run_summary:
             for prompt in PROMPTS[task]
         ],
         caption=str(ROOT / "workflow/report/run_summary.rst"),
-        code=code("run_summary", "captions"),
+        code=code("run_summary"),
     output:
         summary=report(
             f"{RESULTS}/run_summary.json",

@@ -4,7 +4,7 @@
 rule sce_audit:
     input:
         confidences=CONFIDENCES,
-        code=[*METRICS_CODE, *code("contract", "sce_audit")],
+        code=code("sce_audit"),
     output:
         f"{RESULTS}/sce_audit.parquet",
     log:

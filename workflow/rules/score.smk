@@ -14,7 +14,7 @@ HOW_TO_SCORE = dict(
 )
 # `exec`: the job then has Snakemake itself as its parent, and ends with it.
 SCORE = (
-    "exec python -m alignment_calibration.score --model {input.model:q}"
+    "exec python -m alignment_calibration.scoring --model {input.model:q}"
     " --dtype {params.dtype:q} --device {resources.device:q}"
     " --token-budget {resources.token_budget:q} --threads {resources.cpu_threads}"
     " --log {log:q}"

@@ -1,12 +1,11 @@
 # Tables for people, each as CSV, Markdown and LaTeX. `{study}` is the study of the config or the
 # study of the published numbers.
-TABLE_CODE = code("tables", "frames", "contract", "metrics/__init__")
 
 
 rule change_table:
     input:
         changes="results/{study}/changes.parquet",
-        code=TABLE_CODE,
+        code=code("change_table"),
     output:
         table_outputs("{study}", "changes"),
     log:
@@ -23,7 +22,7 @@ rule change_table:
 rule rank_table:
     input:
         changes="results/{study}/changes.parquet",
-        code=TABLE_CODE,
+        code=code("rank_table"),
     output:
         table_outputs("{study}", "ranks"),
     log:
@@ -40,7 +39,7 @@ rule rank_table:
 rule claims:
     input:
         changes="results/{study}/changes.parquet",
-        code=[*TABLE_CODE, *code("claims", "ranks")],
+        code=code("claims"),
     output:
         table_outputs("{study}", "claims"),
     log:
@@ -57,7 +56,7 @@ rule claims:
 rule model_table:
     input:
         metrics=f"{RESULTS}/metrics.parquet",
-        code=TABLE_CODE,
+        code=code("model_table"),
     output:
         table_outputs(STUDY["study"], "models"),
     log:
@@ -76,7 +75,7 @@ rule comparison:
     input:
         changes=f"{RESULTS}/changes.parquet",
         published=PUBLISHED_CHANGES,
-        code=[*TABLE_CODE, *code("comparison", "published")],
+        code=code("comparison"),
     output:
         table_outputs(STUDY["study"], "comparison"),
     log:

@@ -5,7 +5,7 @@ rule pair_temperature:
     input:
         base=of_pair("base"),
         aligned=of_pair("aligned"),
-        code=[*METRICS_CODE, *code("contract", "temperature")],
+        code=code("pair_temperature"),
     output:
         f"{RESULTS}/temperature/{{pair}}.parquet",
     log:
@@ -28,7 +28,7 @@ rule pair_temperature:
 rule temperature:
     input:
         parts=expand(f"{RESULTS}/temperature/{{pair}}.parquet", pair=PAIRS),
-        code=code("contract", "frames"),
+        code=code("temperature"),
     output:
         f"{RESULTS}/temperature.parquet",
     log:

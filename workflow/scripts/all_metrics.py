@@ -2,10 +2,10 @@
 
 import json
 
-from alignment_calibration.contract import ALL_METRICS
+from alignment_calibration.calibration.metrics.step import join_metrics
+from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_csv, write_frame
-from alignment_calibration.metrics.step import join_metrics
+from alignment_calibration.files.frames import write_csv, write_frame
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,9 +1,9 @@
 """Bind the rule `change_table` to the package."""
 
-from alignment_calibration.contract import CHANGES
+from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import read_frame
-from alignment_calibration.tables import change_table, write_table
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.report.tables import change_table, write_table
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

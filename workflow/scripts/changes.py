@@ -2,17 +2,12 @@
 
 import json
 
-from alignment_calibration.changes import changes_of_pairs, read_changes
-from alignment_calibration.contract import (
-    CHANGES,
-    EFFECTS,
-    PAIR_EFFECTS,
-    RANK_PROBABILITIES,
-)
-from alignment_calibration.effects import effects, pair_effects
+from alignment_calibration.contract.pairs import CHANGES, EFFECTS, PAIR_EFFECTS, RANK_PROBABILITIES
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_csv, write_frame
-from alignment_calibration.ranks import rank_probabilities
+from alignment_calibration.files.frames import write_csv, write_frame
+from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
+from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.ranks import rank_probabilities
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

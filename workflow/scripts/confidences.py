@@ -1,8 +1,8 @@
 """Bind the rule `confidences` to the package."""
 
-from alignment_calibration.confidences import write_confidences
+from alignment_calibration.calibration.confidences import write_confidences
 from alignment_calibration.errors import logged
-from alignment_calibration.logits import expected_identity
+from alignment_calibration.files.logits import expected_identity
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -5,10 +5,10 @@ import json
 
 import pandas as pd
 
-from alignment_calibration.contract import DECOMPOSITION
-from alignment_calibration.decomposition import decompose_pair
+from alignment_calibration.contract.pairs import DECOMPOSITION
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.pairs.decomposition import decompose_pair
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

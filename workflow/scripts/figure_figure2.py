@@ -1,11 +1,11 @@
 """Bind the figure `figure2` to the package."""
 
-from alignment_calibration.captions import write_caption
-from alignment_calibration.contract import CHANGES
+from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.errors import logged
-from alignment_calibration.figures import figure2
-from alignment_calibration.figures.style import write_figure
-from alignment_calibration.frames import read_frame
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.report.captions import write_caption
+from alignment_calibration.report.figures import figure2
+from alignment_calibration.report.figures.style import write_figure
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -2,8 +2,8 @@
 
 import json
 
+from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.errors import logged
-from alignment_calibration.metrics.step import write_metrics
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

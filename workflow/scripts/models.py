@@ -3,7 +3,7 @@
 import json
 
 from alignment_calibration.errors import logged
-from alignment_calibration.models import resolve
+from alignment_calibration.inputs.checkpoints import resolve
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

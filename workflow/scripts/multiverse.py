@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from alignment_calibration.contract import MULTIVERSE, PAIR_MULTIVERSE
+from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import read_frame, write_frame
-from alignment_calibration.multiverse import count_conclusions
+from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.pairs.multiverse import count_conclusions
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

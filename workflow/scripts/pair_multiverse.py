@@ -2,11 +2,11 @@
 
 import json
 
-from alignment_calibration.contract import PAIR_MULTIVERSE
+from alignment_calibration.contract.pairs import PAIR_MULTIVERSE
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
-from alignment_calibration.logits import expected_identity
-from alignment_calibration.multiverse import pair_multiverse
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.files.logits import expected_identity
+from alignment_calibration.pairs.multiverse import pair_multiverse
 
 
 def with_identities(logits, questions, model_json, dtype):

@@ -2,10 +2,10 @@
 
 import json
 
-from alignment_calibration.contract import TEMPERATURE
+from alignment_calibration.contract.pairs import TEMPERATURE
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
-from alignment_calibration.temperature import temperature_effects
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.pairs.temperature import temperature_effects
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

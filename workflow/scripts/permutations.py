@@ -2,10 +2,10 @@
 
 import json
 
-from alignment_calibration.contract import PERMUTATIONS
+from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
-from alignment_calibration.permutations import permutation_tests
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.pairs.permutation_test import permutation_tests
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

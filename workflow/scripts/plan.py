@@ -3,7 +3,7 @@
 import json
 
 from alignment_calibration.errors import logged
-from alignment_calibration.plan import report
+from alignment_calibration.inputs.plan import report
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,9 +1,9 @@
 """Bind the rule `published_audit` to the package."""
 
-from alignment_calibration.contract import PUBLISHED_AUDIT
+from alignment_calibration.contract.published import PUBLISHED_AUDIT
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
-from alignment_calibration.published import (
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.reference.published import (
     audit,
     audit_table,
     rank_audit_table,
@@ -11,7 +11,7 @@ from alignment_calibration.published import (
     recover,
     recovered_table,
 )
-from alignment_calibration.tables import write_table
+from alignment_calibration.report.tables import write_table
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,9 +1,9 @@
 """Bind the rule `published_changes` to the package."""
 
-from alignment_calibration.contract import CHANGES
+from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_csv, write_frame
-from alignment_calibration.published import published_changes, read_published
+from alignment_calibration.files.frames import write_csv, write_frame
+from alignment_calibration.reference.published import published_changes, read_published
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

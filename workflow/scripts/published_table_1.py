@@ -1,10 +1,10 @@
 """Bind the rule `published_table_1` to the package."""
 
-from alignment_calibration.contract import CHANGES
+from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import read_frame
-from alignment_calibration.published import table_1
-from alignment_calibration.tables import rank_table, write_table
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.reference.published import table_1
+from alignment_calibration.report.tables import rank_table, write_table
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

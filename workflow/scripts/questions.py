@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from alignment_calibration.errors import logged
-from alignment_calibration.questions import write_questions
+from alignment_calibration.inputs.questions import write_questions
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -2,10 +2,10 @@
 
 import json
 
-from alignment_calibration.contract import CHANGES, RANK_AGREEMENT, RANK_CORRELATIONS
+from alignment_calibration.contract.pairs import CHANGES, RANK_AGREEMENT, RANK_CORRELATIONS
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import read_frame, write_frame
-from alignment_calibration.ranks import rank_agreement, rank_correlations
+from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.pairs.ranks import rank_agreement, rank_correlations
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -2,8 +2,8 @@
 
 import json
 
+from alignment_calibration.calibration.reliability import write_reliability
 from alignment_calibration.errors import logged
-from alignment_calibration.reliability import write_reliability
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -2,10 +2,10 @@
 
 import json
 
-from alignment_calibration.captions import write_caption
 from alignment_calibration.errors import logged
-from alignment_calibration.files import read_json
-from alignment_calibration.run_summary import write_run_summary
+from alignment_calibration.files.atomic import read_json
+from alignment_calibration.report.captions import write_caption
+from alignment_calibration.report.run_summary import write_run_summary
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

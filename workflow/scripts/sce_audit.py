@@ -5,10 +5,10 @@ import json
 
 import pandas as pd
 
-from alignment_calibration.contract import SCE_AUDIT
+from alignment_calibration.calibration.sce_audit import audit
+from alignment_calibration.contract.calibration import SCE_AUDIT
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import write_frame
-from alignment_calibration.sce_audit import audit
+from alignment_calibration.files.frames import write_frame
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

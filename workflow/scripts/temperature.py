@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from alignment_calibration.contract import TEMPERATURE
+from alignment_calibration.contract.pairs import TEMPERATURE
 from alignment_calibration.errors import logged
-from alignment_calibration.frames import read_frame, write_frame
+from alignment_calibration.files.frames import read_frame, write_frame
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

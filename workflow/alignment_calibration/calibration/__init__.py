@@ -1,0 +1,1 @@
+"""Calibration of one model: confidences, metrics, resampling."""

@@ -1,0 +1,141 @@
+"""Confidences: from token log-probabilities to a probability for each option of a question."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignment_calibration.contract.calibration import CONFIDENCES
+from alignment_calibration.files.logits import read_logits
+from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.study.vocabulary import CHOICE, METHODS, READINGS
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class OptionTokens:
+    """The tokens of all options of a cell, as readings see them.
+
+    Args:
+        logits: rows of the LOGITS contract; arrays are of shape (options,), in their order.
+    """
+
+    def __init__(self, logits: pa.Table) -> None:
+        lists = logits["token_logprobs"].combine_chunks()
+        self._starts = lists.offsets.to_numpy()[:-1] - lists.offsets[0].as_py()
+        self._values = lists.flatten().to_numpy().astype(np.float64)
+        self._logits = logits
+
+    @cached_property
+    def total(self) -> Floats:
+        """Sum of the log-probabilities of an option's tokens (nats): of the option as a whole."""
+        return np.asarray(np.add.reduceat(self._values, self._starts))
+
+    @cached_property
+    def least(self) -> Floats:
+        """Log-probability of an option's least likely token, in nats."""
+        return np.asarray(np.minimum.reduceat(self._values, self._starts))
+
+    @cached_property
+    def count(self) -> Integers:
+        """Number of an option's tokens."""
+        return np.asarray(np.diff(self._starts, append=self._values.size))
+
+    @cached_property
+    def text_bytes(self) -> Integers:
+        """UTF-8 bytes of an option's text."""
+        return np.asarray(self._logits["continuation_bytes"].to_numpy())
+
+
+def option_scores(logits: pa.Table, reading: str) -> Floats:
+    """The scores (nats) by which a reading compares the options of a question, shape (options,).
+
+    Args:
+        logits: rows of the LOGITS contract.
+        reading: name in `READINGS`.
+    """
+    return np.asarray(READINGS[reading].score(OptionTokens(logits)))
+
+
+def question_starts(question_ids: pa.ChunkedArray) -> Integers:
+    """Index of each question's first row, for rows sorted by question."""
+    codes = pc.dictionary_encode(question_ids).combine_chunks().indices.to_numpy()
+    return np.flatnonzero(np.diff(codes, prepend=-1)).astype(np.int64)
+
+
+def question_softmax(scores: Floats, starts: Integers) -> tuple[Floats, Floats]:
+    """Softmax of the scores over each question's options.
+
+    Args:
+        scores: shape (options,), in nats.
+        starts: shape (questions,), index of each question's first option.
+
+    Returns:
+        The probabilities, shape (options,), summing to 1 over each question; and the log of each
+        question's sum of exp(score), shape (questions,): for letters, the log of `letter_mass`.
+    """
+    sizes = np.diff(starts, append=scores.size)
+    highest = np.maximum.reduceat(scores, starts)
+    shifted = np.exp(scores - np.repeat(highest, sizes))
+    totals = np.add.reduceat(shifted, starts)
+    return shifted / np.repeat(totals, sizes), highest + np.log(totals)
+
+
+def read_method(logits: pa.Table, method: str) -> pa.Table:
+    """One row of the CONFIDENCES contract per question, under one method."""
+    starts = question_starts(logits["question_id"])
+    probabilities, log_mass = question_softmax(
+        option_scores(logits, METHODS[method].reading), starts
+    )
+    offsets = np.append(starts, probabilities.size).astype(np.int32)
+    first = logits.take(pa.array(starts))
+    missing = pa.nulls(starts.size, pa.float64())
+    return pa.table(
+        {
+            "question_id": first["question_id"],
+            "method": pa.array([method] * starts.size, pa.string()),
+            "gold": first["gold"],
+            "group": first["group"],
+            "probabilities": pa.ListArray.from_arrays(pa.array(offsets), pa.array(probabilities)),
+            "letter_mass": pa.array(np.exp(log_mass))
+            if METHODS[method].prompt == CHOICE
+            else missing,
+        },
+        schema=CONFIDENCES,
+    )
+
+
+def write_confidences(
+    logits: Mapping[str, str | Path],
+    identities: Mapping[str, Mapping[str, Any]],
+    methods: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Write the confidences of one model on one task.
+
+    Args:
+        logits: logit file of each prompt.
+        identities: identity that the logit file of each prompt must have.
+        methods: methods to read; those whose prompt the task lacks are left out.
+        output: Parquet file to write. Its identity holds the model, its revision and the hashes of
+            the questions, by which a later step knows that two models answered the same.
+
+    Raises:
+        UserError: if a logit file is damaged or belongs to another model or other questions.
+    """
+    cells = {prompt: read_logits(path, identities[prompt]) for prompt, path in logits.items()}
+    tables = [
+        read_method(cells[METHODS[method].prompt], method)
+        for method in methods
+        if METHODS[method].prompt in cells
+    ]
+    table = pa.concat_tables(tables).sort_by(
+        [("question_id", "ascending"), ("method", "ascending")]
+    )
+    write_parquet(output, table, {"cells": {prompt: identities[prompt] for prompt in logits}})

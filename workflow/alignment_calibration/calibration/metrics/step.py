@@ -1,0 +1,150 @@
+"""The step `metrics`: the metrics of one model on all tasks, with bootstrap replicates."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from alignment_calibration.calibration.metrics import METRICS, Metric, Sample, Settings, select
+from alignment_calibration.calibration.predictions import Answers, questions_of, read_answers
+from alignment_calibration.calibration.resampling import bootstrap_weights, interval
+from alignment_calibration.contract.calibration import ALL_METRICS, MODEL_METRICS
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.files.parquet import write_parquet
+
+
+def settings_of(statistics: Mapping[str, Any]) -> Settings:
+    """The settings of the metrics in the `statistics` of a config."""
+    return Settings(statistics["bins"], statistics["tace_threshold"])
+
+
+def measure_task(
+    task: str,
+    answers: Mapping[str, Answers],
+    metrics: dict[str, Metric],
+    statistics: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Rows of the MODEL_METRICS contract, `model` aside, of one task.
+
+    Args:
+        task: slug, from which (and the seed) the resamples follow.
+        answers: by method.
+        metrics: by name.
+        statistics: `bins`, `tace_threshold`, `seed`, `resamples`.
+    """
+    settings = settings_of(statistics)
+    samples = {
+        method: Sample(answer.predictions, metrics, settings) for method, answer in answers.items()
+    }
+    replicates = _replicates(task, samples, statistics["seed"], statistics["resamples"])
+    rows = []
+    for method, sample in samples.items():
+        for name, value in sample.values().items():
+            metric = METRICS[name]
+            ends = interval(value, replicates[method][name], metric.interval)
+            low, high = (float(end) for end in np.clip(ends, *metric.bounds))
+            rows.append(
+                {
+                    "task": task,
+                    "method": method,
+                    "metric": name,
+                    "value": value,
+                    "ci_low": low,
+                    "ci_high": high,
+                    "n": len(sample.predictions),
+                    "replicates": replicates[method][name],
+                }
+            )
+    return rows
+
+
+def _replicates(
+    task: str, samples: Mapping[str, Sample[str]], seed: int, resamples: int
+) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
+    """Bootstrap replicates of every metric, by method; methods of one size share the resamples."""
+    blocks: dict[str, list[dict[str, Any]]] = {method: [] for method in samples}
+    for size in sorted({len(sample.predictions) for sample in samples.values()}):
+        same_size = [m for m, sample in samples.items() if len(sample.predictions) == size]
+        for weights in bootstrap_weights(seed, task, size, resamples):
+            for method in same_size:
+                blocks[method].append(samples[method].resampled(weights))
+    return {
+        method: {
+            name: np.concatenate([block[name] for block in blocks[method]]).astype(np.float32)
+            for name in sample.metrics
+        }
+        for method, sample in samples.items()
+    }
+
+
+def write_metrics(
+    model: str,
+    confidences: Mapping[str, str | Path],
+    metrics: Sequence[str],
+    statistics: Mapping[str, Any],
+    output: str | Path,
+) -> None:
+    """Write the metrics of one model.
+
+    Args:
+        model: slug.
+        confidences: confidences file of each task.
+        metrics: names in the registry.
+        statistics: `bins`, `tace_threshold`, `seed`, `resamples`.
+        output: Parquet file to write; its identity holds the questions' hashes by task and method.
+
+    Raises:
+        UserError: if a confidences file is damaged or its numbers are no probabilities.
+    """
+    chosen = select(metrics)
+    rows, questions = [], {}
+    for task, path in confidences.items():
+        answers = read_answers(path)
+        questions[task] = questions_of(answers)
+        rows += measure_task(task, answers, chosen, statistics)
+        print(f"{task}: {len(chosen)} metrics of {', '.join(answers)}")
+    keys = ("task", "method", "metric")
+    rows.sort(key=lambda row: tuple(row[key] for key in keys))
+    columns = {
+        name: pa.array([row[name] for row in rows], MODEL_METRICS.field(name).type)
+        for name in ("n", "replicates", *keys)
+    }
+    columns |= {
+        name: pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)
+        for name in ("value", "ci_low", "ci_high")
+    }
+    columns["model"] = pa.array([model] * len(rows), pa.string())
+    table = pa.table({name: columns[name] for name in MODEL_METRICS.names}, schema=MODEL_METRICS)
+    write_parquet(output, table, {"questions": questions})
+
+
+def join_metrics(
+    metrics: Mapping[str, str | Path],
+    pairs: Mapping[str, Mapping[str, str]],
+) -> pd.DataFrame:
+    """The metrics of all models, without replicates, by pair and stage.
+
+    Args:
+        metrics: metrics file of each model.
+        pairs: `base` and `aligned` model of each pair; a model may serve several.
+
+    Returns:
+        Columns and rows of the ALL_METRICS contract.
+    """
+    frames = {
+        model: read_frame(path, MODEL_METRICS).drop(columns="replicates")
+        for model, path in metrics.items()
+    }
+    joined = pd.concat(
+        [
+            frames[models[stage]].assign(pair=pair, stage=stage)
+            for pair, models in pairs.items()
+            for stage in ("base", "aligned")
+        ]
+    )
+    keys = ["pair", "stage", "task", "method", "metric"]
+    return joined.sort_values(keys).reindex(columns=ALL_METRICS.names)

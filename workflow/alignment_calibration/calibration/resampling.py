@@ -1,0 +1,109 @@
+"""Resampling: bootstrap and permutations over questions, and what is read from them."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from alignment_calibration.calibration.predictions import Floats
+
+Weights = npt.NDArray[np.float32]
+
+Interval = Literal["percentile", "basic", "hull"]
+
+#: Numbers of a block of weights: small enough to stay near the processor's caches.
+BLOCK_SIZE = 1_000_000
+
+
+def generator(seed: int, task: str, purpose: str) -> np.random.Generator:
+    """A random stream of its own for each task (or other name) and purpose."""
+    digest = hashlib.sha256(f"{purpose} {task}".encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
+
+
+def bootstrap_weights(seed: int, task: str, questions: int, resamples: int) -> Iterator[Weights]:
+    """How often each question is drawn in each bootstrap resample (Efron 1979).
+
+    The draws follow from the arguments alone, so that resample r of every model on a task has the
+    same questions.
+
+    Yields:
+        Blocks of shape (r, questions), `resamples` rows in all.
+    """
+    random = generator(seed, task, "bootstrap")
+    for rows in _blocks(resamples, questions):
+        drawn = random.integers(questions, size=(rows, questions))
+        flat = (drawn + questions * np.arange(rows)[:, None]).ravel()
+        counts = np.bincount(flat, minlength=rows * questions)
+        yield counts.reshape(rows, questions).astype(np.float32)
+
+
+def swaps(seed: int, task: str, questions: int, permutations: int) -> Iterator[Weights]:
+    """Which questions have the answers of a pair's models swapped: each with probability 1/2.
+
+    Yields:
+        Blocks of shape (r, questions) of 0 and 1, `permutations` rows in all.
+    """
+    random = generator(seed, task, "permutations")
+    for rows in _blocks(permutations, questions):
+        yield random.integers(2, size=(rows, questions)).astype(np.float32)
+
+
+def permutation_p_value(observed: float, permuted: Floats) -> float:
+    """Two-sided p-value, (1 + #{|permuted| ≥ |observed|}) / (1 + R): valid at any R.
+
+    Phipson & Smyth (2010). Values equal but for rounding in single precision count as equal, and
+    permutations that leave the metric undefined as reaching it. NaN if the sample itself does.
+    """
+    if not np.isfinite(observed):
+        return np.nan
+    reached = ~(np.abs(permuted) < abs(observed) * (1 - 1e-5) - 1e-7)
+    return float((1 + np.count_nonzero(reached)) / (1 + permuted.size))
+
+
+def interval(
+    value: float, replicates: Floats, kind: Interval, level: float = 0.95
+) -> tuple[float, float]:
+    """A bootstrap confidence interval (Davison & Hinkley 1997, chapter 5).
+
+    `percentile`: quantiles of the replicates. `basic`: the same mirrored at the value, which
+    takes the bias of the estimator to the other side. `hull`: what either of them holds, for
+    estimators whose bias is known in size, but not whether the resamples have it too.
+
+    Returns:
+        The interval's ends; NaN where the metric is undefined on a resample.
+    """
+    tail = (1 - level) / 2
+    if replicates.size == 0 or not np.isfinite(replicates).all():
+        return np.nan, np.nan
+    low, high = map(float, np.quantile(replicates.astype(np.float64), [tail, 1 - tail]))
+    mirrored_low, mirrored_high = 2 * value - high, 2 * value - low
+    match kind:
+        case "percentile":
+            return low, high
+        case "basic":
+            return mirrored_low, mirrored_high
+        case "hull":
+            return min(low, mirrored_low), max(high, mirrored_high)
+
+
+def benjamini_hochberg(p_values: Floats) -> Floats:
+    """q-values: the false discovery rate at which each is significant (Benjamini & Hochberg 1995).
+
+    NaN stays NaN and is not counted.
+    """
+    q_values = np.full(p_values.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p_values))
+    order = known[np.argsort(p_values[known])]
+    scaled = p_values[order] * order.size / np.arange(1, order.size + 1)
+    q_values[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return q_values
+
+
+def _blocks(rows: int, columns: int) -> Iterator[int]:
+    """Sizes of blocks of rows that add up to `rows`."""
+    block = max(1, BLOCK_SIZE // columns)
+    for start in range(0, rows, block):
+        yield min(block, rows - start)

@@ -1,0 +1,16 @@
+"""Names and columns of the files by which the steps hand over their results."""
+
+from typing import Final
+
+from alignment_calibration.contract import calibration, pairs, published
+
+#: The tidy files of a study that tables and figures read, `results/{study}/{name}.parquet`.
+TIDY: Final = {
+    "metrics": calibration.ALL_METRICS,
+    "sce_audit": calibration.SCE_AUDIT,
+    "changes": pairs.CHANGES,
+    "rank_probabilities": pairs.RANK_PROBABILITIES,
+    "temperature": pairs.TEMPERATURE,
+    "multiverse": pairs.MULTIVERSE,
+    "audit": published.PUBLISHED_AUDIT,
+}

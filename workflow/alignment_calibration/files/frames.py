@@ -1,0 +1,32 @@
+"""Tidy tables of the contract as pandas frames. (The scoring code does without pandas.)"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from alignment_calibration.files.atomic import atomic_path
+from alignment_calibration.files.parquet import read_parquet, write_parquet
+
+
+def read_frame(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read a Parquet file of the contract; integers that may be missing become `Int64`.
+
+    Raises:
+        UserError: if the file is missing, damaged, has other columns or no rows.
+    """
+    frame: pd.DataFrame = read_parquet(path, schema).to_pandas(
+        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+    )
+    return frame
+
+
+def write_frame(path: str | Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write a frame that has the columns of `schema` as a Parquet file of the contract."""
+    write_parquet(path, pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+
+
+def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a frame for spreadsheets: ten significant digits, missing values empty."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

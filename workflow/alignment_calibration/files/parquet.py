@@ -1,0 +1,111 @@
+"""Parquet files of the contract, read strictly."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alignment_calibration.errors import UserError
+from alignment_calibration.files.atomic import atomic_path, canonical_json, one_line
+
+IDENTITY_KEY = b"alignment_calibration"
+_DIGEST_KEY = b"content_sha256"
+
+
+def write_parquet(
+    path: str | Path,
+    table: pa.Table,
+    identity: Mapping[str, Any] | None = None,
+    digest: bool = False,
+) -> None:
+    """Write a table.
+
+    Args:
+        path: of the file.
+        table: its rows.
+        identity: what decides its content; goes into the file's metadata.
+        digest: note a digest of the values, which `read_parquet` compares. Pages have checksums
+            as it is, but the headers of pages have none. The values may not be null.
+    """
+    metadata = {} if identity is None else {IDENTITY_KEY: canonical_json(identity).encode()}
+    if digest:
+        metadata[_DIGEST_KEY] = _digest(table)
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,  # a flipped bit is found on reading
+        )
+
+
+def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
+    """Read a whole table of the contract, its pages' checksums included.
+
+    Raises:
+        UserError: if the file is missing, damaged, has other columns or no rows.
+    """
+    # Not `read_table`, which imports pandas: scoring jobs do without.
+    with (
+        _parquet_errors(path),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        table = file.read()
+        # The footer has no checksum, but it counts the rows more than once.
+        if table.num_rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid("its counts of rows disagree")
+        metadata = file.schema_arrow.metadata or {}
+        if _DIGEST_KEY in metadata and metadata[_DIGEST_KEY] != _digest(table):
+            raise pa.ArrowInvalid("its values are not those that were written")
+    found = {field.name: field.type for field in table.schema}
+    wanted = {field.name: field.type for field in schema}
+    if found != wanted:
+        differing = sorted(set(found.items()) ^ set(wanted.items()), key=str)
+        names = ", ".join(dict.fromkeys(name for name, _ in differing))
+        raise UserError(
+            f"{path}: not a file of this step: missing, extra or retyped column {names}"
+        )
+    if table.num_rows == 0:
+        raise UserError(f"{path}: has no rows; delete it and run the workflow again")
+    return table.select(schema.names)
+
+
+def read_identity(path: str | Path) -> Any:
+    """The identity in a Parquet file's metadata, or None if it has none.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    with _parquet_errors(path):
+        metadata = pq.read_schema(path).metadata or {}
+        if IDENTITY_KEY not in metadata:
+            return None
+        return json.loads(metadata[IDENTITY_KEY])
+
+
+def _digest(table: pa.Table) -> bytes:
+    """SHA-256 over the values of a table without nulls, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pa.types.is_boolean(column.type):  # eight to a byte, the last of which has room to spare
+            column = column.cast(pa.uint8())
+        digest.update(pa.record_batch([column], [name]).serialize())
+    return digest.hexdigest().encode()
+
+
+@contextlib.contextmanager
+def _parquet_errors(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the workflow again to make it") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: damaged or cut short ({one_line(error)}); delete it and run again"
+        ) from None

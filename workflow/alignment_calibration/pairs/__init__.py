@@ -1,0 +1,1 @@
+"""What alignment changed: two and more models on the same questions."""

@@ -1,0 +1,108 @@
+"""The step `changes`: what alignment did to each metric of each pair."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.resampling import benjamini_hochberg, interval
+from alignment_calibration.contract.calibration import MODEL_METRICS
+from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
+from alignment_calibration.errors import UserError
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.files.parquet import read_identity
+from alignment_calibration.pairs.ranks import rank_pairs
+
+KEYS = ["task", "method", "metric"]
+
+
+def rates(change: Floats, base: Floats) -> Floats:
+    """Change rates, change / base; NaN where the base is 0."""
+    missing = np.full(change.shape, np.nan)
+    return np.asarray(np.divide(change, base, out=missing, where=base != 0))
+
+
+def read_changes(
+    metrics: Mapping[str, str | Path], pairs: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
+    """Changes of all pairs with their bootstrap replicates.
+
+    Args:
+        metrics: metrics file of each model.
+        pairs: `base` and `aligned` model of each pair.
+
+    Returns:
+        Columns pair, task, method, metric, n, base, aligned, change, change_rate,
+        change_replicates and rate_replicates (arrays of shape (R,)); sorted by the first four.
+
+    Raises:
+        UserError: if the models of a pair were measured on different questions.
+    """
+    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
+    found = []
+    for pair, models in pairs.items():
+        base, aligned = models["base"], models["aligned"]
+        if read_identity(metrics[base]) != read_identity(metrics[aligned]):
+            raise UserError(
+                f"{metrics[aligned]}: measured on other questions than {metrics[base]} "
+                f"(pair {pair}); delete both and run the workflow again"
+            )
+        merged = frames[base].merge(
+            frames[aligned], on=[*KEYS, "n"], suffixes=("_base", "_aligned"), validate="1:1"
+        )
+        found.append(merged.assign(pair=pair))
+    names = {
+        "value_base": "base",
+        "value_aligned": "aligned",
+        "replicates_base": "base_replicates",
+        "replicates_aligned": "aligned_replicates",
+    }
+    changes = pd.concat(found, ignore_index=True).rename(columns=names)
+    changes["change"] = changes["aligned"] - changes["base"]
+    changes["change_rate"] = rates(changes["change"].to_numpy(), changes["base"].to_numpy())
+    replicates = [_replicates(row) for row in changes.itertuples()]
+    changes["change_replicates"] = pd.Series([change for change, _ in replicates])
+    changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
+    return changes.sort_values(["pair", *KEYS]).reset_index(drop=True)
+
+
+def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
+    """The changes of all pairs with intervals, p- and q-values and ranks.
+
+    Args:
+        changes: as `read_changes` gives them.
+        permutations: permutations files, one of each pair.
+
+    Returns:
+        Columns and rows of the CHANGES contract.
+    """
+    changes = changes.copy()
+    changes[["change_ci_low", "change_ci_high", "rate_ci_low", "rate_ci_high"]] = [
+        _intervals(row) for row in changes.itertuples()
+    ]
+    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
+    changes = changes.merge(tested, on=["pair", *KEYS], how="left", validate="1:1")
+    families = changes.groupby(["method", "metric"])["p_value"]
+    changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
+    changes["rank"] = rank_pairs(changes)
+    return changes.reindex(columns=CHANGES.names)
+
+
+def _intervals(row: Any) -> tuple[float, float, float, float]:
+    """Intervals of the change and of its rate."""
+    kind = METRICS[row.metric].interval
+    return (
+        *interval(row.change, row.change_replicates, kind),
+        *interval(row.change_rate, row.rate_replicates, kind),
+    )
+
+
+def _replicates(row: Any) -> tuple[Floats, Floats]:
+    """Replicates of the change and of its rate: the models answered the same resamples."""
+    base = row.base_replicates.astype(np.float64)
+    change = row.aligned_replicates - base
+    return change, rates(change, base)

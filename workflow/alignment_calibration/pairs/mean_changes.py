@@ -1,0 +1,111 @@
+"""Effects: what alignment did over all pairs, and over all tasks of each pair.
+
+A claim about alignment is a claim about pairs, of which a study has few; questions alone, however
+many, cannot carry it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.resampling import generator, interval
+from alignment_calibration.contract.pairs import EFFECTS, PAIR_EFFECTS
+
+
+def effects(changes: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The mean change over pairs and tasks, for every method and metric.
+
+    The interval is of two levels: in each resample the pairs are drawn with replacement, then the
+    questions (Davison & Hinkley 1997, section 3.8). With one pair it speaks of its questions only.
+    The sign test asks whether more pairs rise than fall than chance would make; pairs of no change
+    do not count.
+
+    Args:
+        changes: as `changes.read_changes` gives them.
+        seed: of the draws of pairs.
+
+    Returns:
+        Rows of the EFFECTS contract.
+    """
+    found = []
+    for (method, metric), cell in _cells(changes):
+        pairs = list(_means_over_tasks(cell))
+        means = np.array([mean for _, mean, _ in pairs])
+        replicates = np.stack([replicates for _, _, replicates in pairs], axis=1)
+        random = generator(seed, f"{method} {metric}", "pairs")
+        drawn = random.integers(len(pairs), size=replicates.shape)
+        mean = float(means.mean())
+        resampled = np.take_along_axis(replicates, drawn, axis=1).mean(axis=1)
+        low, high = interval(mean, resampled, METRICS[metric].interval)
+        rises, falls = int((means > 0).sum()), int((means < 0).sum())
+        found.append(
+            {
+                "method": method,
+                "metric": metric,
+                "pairs": len(pairs),
+                "tasks": cell["task"].nunique(),
+                "mean_change": mean,
+                "ci_low": low,
+                "ci_high": high,
+                "pairs_worse": _worse(metric, means),
+                "sign_p_value": binomtest(rises, rises + falls).pvalue if rises + falls else 1.0,
+            }
+        )
+    return pd.DataFrame(found, columns=EFFECTS.names).astype({"pairs_worse": "Int64"})
+
+
+def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
+    """Each pair's mean change over its tasks, and on how many tasks it worsens.
+
+    Args:
+        changes: as `changes.read_changes` gives them.
+
+    Returns:
+        Rows of the PAIR_EFFECTS contract.
+    """
+    found = []
+    for (method, metric), cell in _cells(changes):
+        for pair, mean, replicates in _means_over_tasks(cell):
+            of_pair = cell.loc[cell["pair"] == pair, "change"].to_numpy()
+            low, high = interval(mean, replicates, METRICS[metric].interval)
+            worse = _worse(metric, of_pair)
+            found.append(
+                {
+                    "pair": pair,
+                    "method": method,
+                    "metric": metric,
+                    "tasks": of_pair.size,
+                    "mean_change": mean,
+                    "ci_low": low,
+                    "ci_high": high,
+                    "tasks_worse": worse,
+                    "share_worse": None if worse is None else worse / of_pair.size,
+                }
+            )
+    frame = pd.DataFrame(found, columns=PAIR_EFFECTS.names).astype({"tasks_worse": "Int64"})
+    return frame.sort_values(["pair", "method", "metric"])
+
+
+def _cells(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    for (method, metric), cell in changes.groupby(["method", "metric"], sort=True):
+        yield (str(method), str(metric)), cell
+
+
+def _means_over_tasks(cell: pd.DataFrame) -> Iterator[tuple[str, float, Floats]]:
+    """Each pair, its mean change over tasks, and that mean's replicates (shape (R,)).
+
+    Resamples of different tasks are independent; the r-th of each go together.
+    """
+    for pair, rows in cell.groupby("pair", sort=True):
+        replicates = np.stack(rows["change_replicates"].tolist()).mean(axis=0)
+        yield str(pair), float(rows["change"].mean()), replicates
+
+
+def _worse(metric: str, changes: Floats) -> int | None:
+    """How many changes are for the worse; None for metrics without a better direction."""
+    direction = METRICS[metric].worse
+    return int((changes * direction > 0).sum()) if direction else None

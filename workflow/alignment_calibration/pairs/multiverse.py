@@ -1,0 +1,177 @@
+"""The step `multiverse`: how far does a conclusion hang on how calibration is measured?
+
+A universe is one combination of a metric, a number of bins, a kind of bins and a reading of the
+options' tokens. In each, the changes of all pairs on all tasks are tested anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.special import stdtrit
+
+from alignment_calibration.calibration.confidences import (
+    option_scores,
+    question_softmax,
+    question_starts,
+)
+from alignment_calibration.calibration.metrics import METRICS, Metric, Settings, formulas, tallies
+from alignment_calibration.calibration.predictions import Predictions, padded
+from alignment_calibration.calibration.resampling import benjamini_hochberg
+from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
+from alignment_calibration.files.logits import read_logits
+from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.study.vocabulary import READINGS
+
+BINS = (5, 10, 15, 20, 30)
+#: Errors of the universes with bins: formula, and tally of each kind of bins.
+BINNED = {
+    name: (formula, {"equal_width": equal_width, "equal_mass": equal_mass})
+    for name, formula, equal_width, equal_mass in [
+        ("ece", formulas.top_label_error, tallies.top_equal_width, tallies.top_equal_mass),
+        (
+            "ece_debiased",
+            formulas.top_label_debiased,
+            tallies.top_equal_width,
+            tallies.top_equal_mass,
+        ),
+        ("mce", formulas.top_label_maximum, tallies.top_equal_width, tallies.top_equal_mass),
+        ("sce", formulas.class_wise_error, tallies.class_equal_width, tallies.class_equal_mass),
+        (
+            "sce_ovr",
+            formulas.one_vs_rest_error,
+            tallies.class_equal_width,
+            tallies.class_equal_mass,
+        ),
+    ]
+}
+#: Metrics of the universes without bins.
+UNBINNED = ("accuracy", "brier", "nll", "smooth_ece")
+#: False discovery rate at which a cell counts as decided.
+SIGNIFICANT = 0.05
+
+KEYS = ["metric", "bins", "binning", "reading"]
+
+
+def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
+    """Predictions of one model on a task under every reading of one prompt."""
+    starts = question_starts(logits["question_id"])
+    options = np.diff(starts, append=logits.num_rows)
+    gold = logits["gold"].to_numpy()[starts].astype(np.int64)
+    return {
+        reading: Predictions(
+            padded(question_softmax(option_scores(logits, reading), starts)[0], options),
+            options,
+            gold,
+        )
+        for reading, known in READINGS.items()
+        if prompt in known.prompts
+    }
+
+
+def universes() -> Iterable[tuple[Settings, dict[tuple[str, int | None, str | None], Metric]]]:
+    """Metrics by (name, bins, binning), with the settings under which to compute them."""
+    yield Settings(), {(name, None, None): METRICS[name] for name in UNBINNED}
+    for bins in BINS:
+        yield (
+            Settings(bins),
+            {
+                (name, bins, binning): Metric(1, tally, formula)
+                for name, (formula, by_binning) in BINNED.items()
+                for binning, tally in by_binning.items()
+            },
+        )
+
+
+def pair_multiverse(
+    pair: str,
+    base: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
+    aligned: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
+    seed: int,
+    permutations: int,
+) -> pd.DataFrame:
+    """The changes of one pair on every task in every universe, with their p-values.
+
+    Args:
+        pair: slug.
+        base, aligned: logit file of each task and prompt, and the identity that it must have.
+        seed: of the permutations.
+        permutations: number of them.
+
+    Returns:
+        Rows of the PAIR_MULTIVERSE contract.
+
+    Raises:
+        UserError: if a logit file is damaged or of another identity.
+    """
+    found = []
+    for task, prompt in base:
+        by_model = [
+            read_predictions(prompt, read_logits(*files[task, prompt])) for files in (base, aligned)
+        ]
+        for reading, before in by_model[0].items():
+            for settings, metrics in universes():
+                tested = permutation_changes(
+                    before, by_model[1][reading], metrics, settings, task, seed, permutations
+                )
+                found += [
+                    (pair, task, *universe, reading, t.base, t.aligned, t.change, t.p_value)
+                    for universe, t in tested.items()
+                ]
+        print(f"{task}, {prompt}: {len(found)} tests so far")
+    frame = pd.DataFrame(found, columns=PAIR_MULTIVERSE.names).astype({"bins": "Int64"})
+    return frame.sort_values(["task", *KEYS])
+
+
+def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
+    """What each universe finds: how much worse, and in how many of the pair × task cells.
+
+    Args:
+        changes: rows of the PAIR_MULTIVERSE contract, of all pairs.
+
+    Returns:
+        Rows of the MULTIVERSE contract.
+    """
+    found = []
+    for universe, cells in changes.groupby(KEYS, dropna=False, sort=True):
+        q_values = benjamini_hochberg(cells["p_value"].to_numpy(dtype=np.float64))
+        direction = METRICS[str(universe[0])].worse * np.sign(cells["change"].to_numpy())
+        decided = q_values <= SIGNIFICANT
+        worse, better = (decided & (direction == sign) for sign in (1, -1))
+        shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
+        found.append((*universe, len(cells), *worsening(cells), *shares))
+    return pd.DataFrame(found, columns=MULTIVERSE.names).astype({"bins": "Int64"})
+
+
+def worsening(cells: pd.DataFrame) -> tuple[float, float, float]:
+    """Factor by which alignment made a metric worse, over all cells, with a 95 % interval.
+
+    The ratio of the mean over cells of the aligned models to that of the base models; its inverse
+    for a metric that is better when it is high. So 1 is no change, and 2 twice the error, in every
+    metric. The interval is the jackknife's on the logarithm (Efron & Tibshirani 1993, chapter 11)
+    with Student's t: it leaves out one pair at a time, since a claim about alignment is one about
+    pairs; where there is but one pair, one task at a time.
+
+    Args:
+        cells: rows of the PAIR_MULTIVERSE contract, of one universe.
+
+    Returns:
+        Factor and its interval's ends; NaN where a mean is 0 or, for the ends, with a single cell.
+    """
+    direction = METRICS[str(cells["metric"].iloc[0])].worse
+    unit = "pair" if cells["pair"].nunique() > 1 else "task"
+    by_unit = cells.groupby(unit)[["base", "aligned"]].sum().to_numpy()
+    count = len(by_unit)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = direction * np.diff(np.log([by_unit.sum(axis=0), *(by_unit.sum(axis=0) - by_unit)]))
+    whole, left_out = float(logs[0, 0]), logs[1:, 0]
+    if not np.isfinite(whole):
+        return np.nan, np.nan, np.nan
+    if not np.isfinite(left_out).all():  # as when there is but one to leave out
+        return float(np.exp(whole)), np.nan, np.nan
+    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
+    half = stdtrit(count - 1, 0.975) * error
+    return float(np.exp(whole)), float(np.exp(whole - half)), float(np.exp(whole + half))

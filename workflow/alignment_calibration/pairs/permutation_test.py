@@ -1,0 +1,109 @@
+"""The step `permutations`: is a pair's change larger than chance would make it?
+
+If alignment had changed nothing, it would not matter which of the two predictions of a question
+came from which model. So they are swapped, question by question, at random; the p-value is the
+share of such swaps that change a metric at least as much. A metric's bias near zero is the same on
+both sides and does not touch it.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from alignment_calibration.calibration.metrics import Comparison, Metric, Settings, select
+from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.predictions import Predictions, read_pair
+from alignment_calibration.calibration.resampling import permutation_p_value, swaps
+from alignment_calibration.contract.pairs import PERMUTATIONS
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A metric of base and aligned model, and whether its change is more than chance."""
+
+    base: float
+    aligned: float
+    p_value: float  # two-sided; NaN where the metric is undefined
+
+    @property
+    def change(self) -> float:
+        """Aligned − base."""
+        return self.aligned - self.base
+
+
+def permutation_changes(
+    base: Predictions,
+    aligned: Predictions,
+    metrics: Mapping[Name, Metric],
+    settings: Settings,
+    task: str,
+    seed: int,
+    permutations: int,
+) -> dict[Name, Tested]:
+    """Test the change of each metric by permutation.
+
+    Args:
+        base, aligned: predictions of the same questions in the same order.
+        metrics: by any name.
+        settings: bins and thresholds; equal-mass bins are those of both models together.
+        task: slug, from which (and the seed) the swaps follow.
+        seed: of the swaps.
+        permutations: number of them.
+    """
+    comparison = Comparison(base, aligned, metrics, settings)
+    before, after = comparison.swapped(np.zeros((1, len(base)), np.float32))
+    blocks = [comparison.swapped(block) for block in swaps(seed, task, len(base), permutations)]
+    found = {}
+    for name in comparison.metrics:
+        base_value, aligned_value = float(before[name][0]), float(after[name][0])
+        permuted = np.concatenate([right[name] - left[name] for left, right in blocks])
+        p_value = permutation_p_value(aligned_value - base_value, permuted)
+        found[name] = Tested(base_value, aligned_value, p_value)
+    return found
+
+
+def permutation_tests(
+    pair: str,
+    base: Mapping[str, str | Path],
+    aligned: Mapping[str, str | Path],
+    metrics: Sequence[str],
+    statistics: Mapping[str, Any],
+) -> pd.DataFrame:
+    """The p-values of one pair.
+
+    Args:
+        pair: slug.
+        base, aligned: confidences file of each task.
+        metrics: names in the registry.
+        statistics: `bins`, `tace_threshold`, `seed`, `permutations`.
+
+    Returns:
+        Columns and rows of the PERMUTATIONS contract.
+
+    Raises:
+        UserError: if the models did not answer the same questions, or a file is damaged.
+    """
+    chosen = select(metrics)
+    rows = []
+    for task in base:
+        answers = read_pair(base[task], aligned[task])
+        for method, (base_answers, aligned_answers) in answers.items():
+            found = permutation_changes(
+                base_answers.predictions,
+                aligned_answers.predictions,
+                chosen,
+                settings_of(statistics),
+                task,
+                statistics["seed"],
+                statistics["permutations"],
+            )
+            rows += [(pair, task, method, name, tested.p_value) for name, tested in found.items()]
+        print(f"{task}: {statistics['permutations']} permutations of {', '.join(answers)}")
+    frame = pd.DataFrame(rows, columns=PERMUTATIONS.names)
+    return frame.sort_values(["task", "method", "metric"])

@@ -1,0 +1,135 @@
+"""Ranks of pairs by how much alignment changed a metric, and how sure the ranks are."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, rankdata
+
+from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.resampling import generator, permutation_p_value
+from alignment_calibration.contract.pairs import (
+    RANK_AGREEMENT,
+    RANK_CORRELATIONS,
+    RANK_PROBABILITIES,
+)
+
+KEYS = ["task", "method", "metric"]
+
+
+def rank_pairs(changes: pd.DataFrame) -> pd.Series:
+    """The rank of every row of `changes` among the pairs of its task, method and metric.
+
+    Ranked by `change_rate`, largest first; ties share the smaller rank (1, 2, 2, 4); a missing
+    rate has no rank.
+    """
+    rates = changes.groupby(KEYS)["change_rate"]
+    return rates.rank(method="min", ascending=False).astype("Int64")
+
+
+def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
+    """How often each pair has each rank when the questions are resampled.
+
+    The pairs answered the same resampled questions, so what they share cancels.
+
+    Args:
+        replicates: columns pair, task, method, metric and rate_replicates (shape (R,)). Resamples
+            in which a pair has no rate (a base of 0) are left out.
+
+    Returns:
+        Rows of the RANK_PROBABILITIES contract: one for every pair and possible rank.
+    """
+    found = []
+    for key, cell in replicates.groupby(KEYS, sort=True):
+        rates = np.stack(cell["rate_replicates"].tolist())
+        rates = rates[:, np.isfinite(rates).all(axis=0)]
+        if rates.size == 0:
+            continue
+        # The smaller rank of ties: one more than the number of pairs with a larger rate.
+        ranks = 1 + (rates[None] > rates[:, None]).sum(axis=1)
+        for pair, pair_ranks in zip(cell["pair"], ranks, strict=True):
+            counts = np.bincount(pair_ranks, minlength=len(cell) + 1)[1:]
+            found += [
+                (*key, pair, rank, count / rates.shape[1])
+                for rank, count in enumerate(counts, start=1)
+            ]
+    frame = pd.DataFrame(found, columns=RANK_PROBABILITIES.names)
+    return frame.sort_values([*KEYS, "pair", "rank"])
+
+
+def kendall_w(rates: Floats) -> float:
+    """Kendall's coefficient of concordance of tasks that rank pairs: 0 (none) to 1 (same ranking).
+
+    Kendall & Babington Smith (1939), corrected for ties.
+
+    Args:
+        rates: shape (tasks, pairs).
+
+    Returns:
+        NaN for fewer than two tasks or pairs, or if every task ties all pairs.
+    """
+    tasks, pairs = rates.shape
+    if tasks < 2 or pairs < 2:
+        return np.nan
+    ties = sum((np.unique(row, return_counts=True)[1] ** 3).sum() - pairs for row in rates)
+    most = tasks * (tasks * (pairs**3 - pairs) - ties) / 12
+    return float(_spread(rankdata(rates, axis=1)) / most) if most > 0 else np.nan
+
+
+def _spread(ranks: Floats) -> Floats:
+    """Sum of squares of the pairs' rank sums about their mean, of ranks (…, tasks, pairs)."""
+    sums = ranks.sum(axis=-2)
+    return np.asarray(((sums - sums.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1))
+
+
+def rank_agreement(changes: pd.DataFrame, seed: int, permutations: int) -> pd.DataFrame:
+    """Do the tasks rank the pairs alike? Kendall's W over tasks, for every method and metric.
+
+    The p-value is the share of random rankings, drawn for each task by itself, that agree as well.
+    Pairs without a rate on one of the tasks are left out.
+
+    Returns:
+        Rows of the RANK_AGREEMENT contract.
+    """
+    found = []
+    for (method, metric), rates in _rates_by_task(changes):
+        w, p_value = kendall_w(rates), np.nan
+        if np.isfinite(w):
+            # W is this spread over one that no permutation changes.
+            ranks = rankdata(rates, axis=1)
+            copies = np.broadcast_to(ranks, (permutations, *ranks.shape))
+            random = generator(seed, f"{method} {metric}", "rank agreement")
+            shuffled = _spread(random.permuted(copies, axis=-1))
+            p_value = permutation_p_value(float(_spread(ranks)), shuffled)
+        found.append((method, metric, *rates.shape, w, p_value))
+    return pd.DataFrame(found, columns=RANK_AGREEMENT.names)
+
+
+def rank_correlations(changes: pd.DataFrame) -> pd.DataFrame:
+    """Kendall's τ-b between every two tasks' rankings of the pairs.
+
+    Returns:
+        Rows of the RANK_CORRELATIONS contract; no τ where a task ties all pairs.
+    """
+    found = []
+    for (method, metric), cell in changes.groupby(["method", "metric"], sort=True):
+        table = _table(cell)
+        for task, other in itertools.combinations(table.index, 2):
+            tau = kendalltau(table.loc[task], table.loc[other]).statistic
+            found.append((method, metric, task, other, table.shape[1], tau))
+    return pd.DataFrame(found, columns=RANK_CORRELATIONS.names)
+
+
+def _rates_by_task(changes: pd.DataFrame) -> list[tuple[tuple[str, str], Floats]]:
+    """Rates of shape (tasks, pairs) by method and metric."""
+    cells = changes.groupby(["method", "metric"], sort=True)
+    return [
+        ((str(method), str(metric)), _table(cell).to_numpy(dtype=np.float64))
+        for (method, metric), cell in cells
+    ]
+
+
+def _table(cell: pd.DataFrame) -> pd.DataFrame:
+    """Rates of one method and metric, a row per task, a column per pair that has them all."""
+    table = cell.pivot(index="task", columns="pair", values="change_rate")
+    return table.dropna(axis="columns")

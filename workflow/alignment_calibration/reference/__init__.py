@@ -1,0 +1,1 @@
+"""The published study, what it claims, and a study beside it."""

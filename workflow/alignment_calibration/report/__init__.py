@@ -1,0 +1,1 @@
+"""What people read: tables, figures, captions, the summary of a run."""

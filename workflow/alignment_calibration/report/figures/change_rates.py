@@ -1,0 +1,172 @@
+"""Panels of change rates by task, one mark per pair: the form of the paper's Figures 1 and 2."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from alignment_calibration.report.figures import style
+
+#: A panel shows one metric under one method.
+Panel = tuple[str, str]
+
+#: Rates beyond this many percent are drawn on a logarithmic scale, where there are any.
+_LINEAR_TO = 100.0
+_LOGARITHMIC_FROM = 400.0
+
+#: Height in inches of a panel's heading, tick labels and axis label.
+_AROUND = 0.85
+
+
+def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
+    """Change rates in percent by task, a panel for each metric and method.
+
+    Args:
+        changes: rows of CHANGES; intervals may be missing.
+        panels: metric and method of each panel.
+    """
+    rows = _rows_of(changes, panels)
+    if rows.empty:
+        wanted = "; ".join(f"{metric} under {method}" for metric, method in panels)
+        return style.in_words(f"No change rates to show: this study has no {wanted}.")
+    tasks = sorted(rows["task"].unique(), key=str.casefold)
+    marks = style.pair_marks(rows["pair"])
+    measured = set(zip(rows["metric"], rows["method"], strict=True))
+    shown = [panel for panel in panels if panel in measured]
+    missing = [panel for panel in panels if panel not in measured]
+    with style.styled():
+        height = max(0.5, len(tasks) * (0.09 + max(0.12, 0.029 * len(marks))))
+        tall = 2 * height > style.PAGE_HEIGHT - 2
+        columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
+        lines = math.ceil(len(shown) / columns)
+        legend = 0.16 * math.ceil(len(marks) / 4) + (0.25 if missing else 0)
+        height = min(height, (style.PAGE_HEIGHT - legend) / lines - _AROUND)
+        size = (style.TWO_COLUMNS, lines * (height + _AROUND) + legend)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
+        for axes, (metric, method) in zip(grid, shown, strict=False):
+            of_panel = rows[(rows["metric"] == metric) & (rows["method"] == method)]
+            _draw_panel(axes, of_panel, tasks, marks, columns)
+            name = style.metric_name(metric)
+            if columns > 4:
+                name = name.replace(" (", "\n(")
+            axes.set_title(f"{name}\n{style.method_name(method)}")
+        for axes in list(grid)[len(shown) :]:
+            axes.set_axis_off()
+        if missing:
+            figure.suptitle(_not_shown(missing), fontsize=6.5, color=style.GREY)
+        style.pair_legend(figure, marks)
+    return figure
+
+
+def _not_shown(missing: Sequence[Panel]) -> str:
+    """In words, the panels for which the study has no numbers."""
+    methods: dict[str, list[str]] = {}
+    for metric, method in missing:
+        methods.setdefault(style.metric_name(metric), []).append(style.method_name(method))
+    parts = [f"{metric} under {'; '.join(names)}" for metric, names in methods.items()]
+    return textwrap.fill(f"Not in this study: {'. '.join(parts)}.", 100)
+
+
+def numbers(changes: pd.DataFrame, panels: Sequence[Panel]) -> dict[str, Any]:
+    """What the caption says of this run, panel by panel."""
+    rows = _rows_of(changes, panels)
+    return {
+        "pairs": rows["pair"].nunique(),
+        "tasks": rows["task"].nunique(),
+        "intervals": bool(rows["rate_ci_low"].notna().any()),
+        "panels": [
+            _panel_numbers(rows[(rows["metric"] == metric) & (rows["method"] == method)])
+            | {"metric": style.metric_name(metric), "method": style.method_name(method)}
+            for metric, method in panels
+        ],
+    }
+
+
+def _rows_of(changes: pd.DataFrame, panels: Sequence[Panel]) -> pd.DataFrame:
+    """The rows that have a rate and belong to one of the panels."""
+    keys = pd.MultiIndex.from_frame(changes[["metric", "method"]])
+    return changes[keys.isin(panels) & changes["change_rate"].notna()]
+
+
+def _panel_numbers(rows: pd.DataFrame) -> dict[str, Any]:
+    """Numbers of one panel; `cells` is 0 where it shows nothing."""
+    if rows.empty:
+        return {"cells": 0}
+    largest = rows.iloc[int(rows["change_rate"].argmax())]
+    return {
+        "cells": len(rows),
+        "rises": int((rows["change_rate"] > 0).sum()),
+        "significant": int((rows["q_value"] < 0.05).sum()),
+        "median": 100 * rows["change_rate"].median(),
+        "largest": 100 * largest["change_rate"],
+        "largest_pair": largest["pair"],
+        "largest_task": style.task_name(largest["task"]),
+    }
+
+
+def _draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    tasks: Sequence[str],
+    marks: Mapping[str, style.Mark],
+    columns: int,
+) -> None:
+    """Marks and intervals of one panel: tasks downwards, pairs side by side within a task."""
+    for i in range(0, len(tasks), 2):
+        axes.axhspan(i - 0.5, i + 0.5, color="0.955", linewidth=0, zorder=0)
+    axes.axvline(0, color="0.3", linewidth=0.6, zorder=1)
+    position = {task: i for i, task in enumerate(tasks)}
+    offsets = np.linspace(-0.4, 0.4, len(marks) + 2)[1:-1]
+    for offset, (pair, mark) in zip(offsets, marks.items(), strict=True):
+        of_pair = rows[rows["pair"] == pair]
+        y = np.array([position[task] for task in of_pair["task"]], dtype=float) + offset
+        low, high = 100 * of_pair["rate_ci_low"], 100 * of_pair["rate_ci_high"]
+        axes.hlines(y, low, high, color=mark.colour, linewidth=0.7, zorder=2)
+        axes.plot(
+            100 * of_pair["change_rate"],
+            y,
+            linestyle="none",
+            zorder=3,
+            **mark.settings,
+        )
+    axes.set_yticks(range(len(tasks)), [style.task_name(task) for task in tasks])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(tasks) - 0.5, -0.5)
+    _scale(axes, 100 * rows[["change_rate", "rate_ci_low", "rate_ci_high"]], columns)
+
+
+def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:
+    """Ticks in percent; a scale that is logarithmic beyond ±100 % where rates are that large."""
+    low, high = min(0.0, float(percent.min().min())), max(0.0, float(percent.max().max()))
+    axes.set_xlabel("change rate (%)")
+    if max(-low, high) < _LOGARITHMIC_FROM:
+        margin = 0.06 * (high - low) or 1.0
+        axes.set_xlim(low - margin, high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(3 if columns > 3 else 5))
+    else:
+        axes.set_xscale("symlog", linthresh=_LINEAR_TO)
+        axes.set_xlim(1.25 * low - 15, 1.25 * high + 15)
+        decades = [10.0**k for k in range(2, 12) if 10.0**k <= 1.25 * max(-low, high)]
+        if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
+            decades.append(_LOGARITHMIC_FROM)
+        every = math.ceil(len(decades) / (1 if columns > 3 else 3))
+        ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
+        left, right = axes.get_xlim()
+        axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
+        narrow = "rate (%), log\nbeyond ±100"
+        axes.set_xlabel(narrow if columns > 4 else "change rate (%),\nlogarithmic beyond ±100")
+    axes.xaxis.set_major_formatter(FuncFormatter(_signed))
+
+
+def _signed(value: float, _: int) -> str:
+    """A tick's label: a sign before every number but zero."""
+    number = f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.4g}"
+    return number.replace("-", "−") if value else "0"

@@ -1,0 +1,135 @@
+"""Reliability of base and aligned model: accuracy by confidence, a small multiple per task."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from alignment_calibration.report.figures import style
+
+COLUMNS = 4
+
+#: Colour, line style and mark of each stage: told apart without colour too.
+_LOOKS: dict[str, tuple[Any, Any, str]] = {
+    "base": (style.BASE_COLOUR, "-", "o"),
+    "aligned": (style.ALIGNED_COLOUR, (0, (4, 1.5)), "^"),
+}
+
+
+def draw(base: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
+    """Curves with bands and bin means, histograms of confidence beneath.
+
+    Args:
+        base, aligned: rows of RELIABILITY of the two models of a pair, of one method.
+    """
+    tasks = sorted(base["task"].unique(), key=str.casefold)
+    if not tasks:
+        return style.in_words("No task of this study was read by this method.")
+    columns = min(COLUMNS, len(tasks))
+    lines = math.ceil(len(tasks) / columns)
+    with style.styled():
+        width = style.TWO_COLUMNS if columns > 2 else style.ONE_COLUMN
+        panel = min(width / columns, 2.2)
+        size = (width, lines * (panel + 0.45) + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        cells = figure.add_gridspec(lines, columns)
+        for i, task in enumerate(tasks):
+            halves = cells[divmod(i, columns)].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.04)
+            top = figure.add_subplot(halves[0])
+            below = figure.add_subplot(halves[1], sharex=top)
+            for stage, frame in (("base", base), ("aligned", aligned)):
+                of_task = frame[frame["task"] == task]
+                _draw_curve(top, of_task, stage)
+                _draw_histogram(below, of_task[of_task["part"] == "bin"], stage)
+            _frame(top, below, style.task_name(task), leftmost=i % columns == 0)
+            if i + columns >= len(tasks):
+                below.set_xlabel("confidence")
+        style.legend_beneath(
+            figure,
+            [
+                *(
+                    Line2D([], [], color=colour, linestyle=line, marker=shape, label=stage)
+                    for stage, (colour, line, shape) in _LOOKS.items()
+                ),
+                Line2D([], [], color=style.GREY, linewidth=0.6, linestyle=":", label="calibrated"),
+            ],
+        )
+    return figure
+
+
+def numbers(base: pd.DataFrame, aligned: pd.DataFrame) -> dict[str, Any]:
+    """What the caption says of this pair, by task."""
+    return {
+        "tasks": [
+            {
+                "task": style.task_name(task),
+                "base": _summary(base[base["task"] == task]),
+                "aligned": _summary(aligned[aligned["task"] == task]),
+            }
+            for task in sorted(base["task"].unique(), key=str.casefold)
+        ]
+    }
+
+
+def _summary(rows: pd.DataFrame) -> dict[str, float]:
+    """Mean confidence, accuracy and ECE in percent, from the bins of one model on one task."""
+    bins = rows[(rows["part"] == "bin") & (rows["questions"] > 0)]
+    share = bins["questions"] / bins["questions"].sum()
+    return {
+        "questions": int(bins["questions"].sum()),
+        "confidence": 100 * float((share * bins["confidence"]).sum()),
+        "accuracy": 100 * float((share * bins["accuracy"]).sum()),
+        "ece": 100 * float((share * (bins["accuracy"] - bins["confidence"]).abs()).sum()),
+    }
+
+
+def _draw_curve(axes: Axes, rows: pd.DataFrame, stage: str) -> None:
+    colour, line, shape = _LOOKS[stage]
+    curve = rows[rows["part"] == "curve"]
+    # A gap where too few questions lie near is a gap of the line: each run is drawn by itself.
+    run = (curve["confidence"].diff() > 0.015).cumsum()
+    for _, piece in curve.groupby(run):
+        axes.fill_between(
+            piece["confidence"], piece["low"], piece["high"], color=colour, alpha=0.2, linewidth=0
+        )
+        axes.plot(piece["confidence"], piece["accuracy"], color=colour, linestyle=line)
+    bins = rows[(rows["part"] == "bin") & (rows["questions"] > 0)]
+    axes.plot(
+        bins["confidence"],
+        bins["accuracy"],
+        linestyle="none",
+        marker=shape,
+        color=colour,
+        markerfacecolor="white",
+        markeredgewidth=0.6,
+        markersize=2.8,
+    )
+
+
+def _draw_histogram(axes: Axes, bins: pd.DataFrame, stage: str) -> None:
+    colour, line, _ = _LOOKS[stage]
+    edges = np.append(bins["left"], bins["right"].iloc[-1])
+    share = bins["questions"] / bins["questions"].sum()
+    if stage == "base":
+        axes.stairs(share, edges, color=colour, alpha=0.3, fill=True, linewidth=0)
+    axes.stairs(share, edges, color=colour, linewidth=0.7, linestyle=line)
+
+
+def _frame(top: Axes, below: Axes, title: str, leftmost: bool) -> None:
+    """Both axes from 0 to 1, few ticks, the line of perfect calibration."""
+    top.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
+    top.set(xlim=(0, 1), ylim=(-0.02, 1.02), title=title)
+    top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    top.tick_params(labelbottom=False)
+    below.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    highest = below.get_ylim()[1]
+    below.set_ylim(0, highest)
+    below.set_yticks([])
+    below.spines["left"].set_visible(False)
+    if leftmost:
+        top.set_ylabel("accuracy")
+        below.set_ylabel("share")

@@ -1,0 +1,122 @@
+"""What the published SCE measures: both readings of SCE against accuracy and confidence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from alignment_calibration.calibration.sce_audit import closed_form
+from alignment_calibration.report.figures import style
+from alignment_calibration.study.vocabulary import METHODS
+
+#: Marks of the methods.
+LOOKS = dict(
+    zip(METHODS, [("#0173b2", "o"), ("#029e73", "s"), ("#d55e00", "^")], strict=True),
+)
+LARGER = "max(accuracy, mean confidence)"
+
+
+def draw(audit: pd.DataFrame) -> Figure:
+    """Both readings of SCE, and the closed form of the one-vs-rest reading as lines.
+
+    Args:
+        audit: rows of SCE_AUDIT; a point per model, task and method.
+    """
+    if audit.empty:
+        return style.in_words("No model was measured: there is no SCE to audit.")
+    larger = audit[["accuracy", "confidence"]].max(axis=1)
+    with style.styled():
+        figure = Figure(figsize=(style.TWO_COLUMNS, 2.9), layout="constrained")
+        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+        for axes, reading in ((left, "sce_ovr"), (right, "sce")):
+            for method, (colour, shape) in LOOKS.items():
+                of_method = audit["method"] == method
+                points(axes, larger[of_method], audit.loc[of_method, reading], colour, shape)
+            axes.set(title=style.metric_name(reading), xlabel=LARGER)
+        closed_form_lines(left, audit["options"])
+        left.set(ylabel="calibration error")
+        whole_range(left)
+        style.legend_beneath(figure, handles(audit["method"]))
+    return figure
+
+
+def numbers(audit: pd.DataFrame) -> dict[str, Any]:
+    """What the caption says of this run."""
+    larger = audit[["accuracy", "confidence"]].max(axis=1)
+    gap = (audit["sce_ovr"] - audit["closed_form"]).abs()
+    return {
+        "cells": len(audit),
+        "gap_median": float(gap.median()),
+        "correlation": {
+            reading: float(larger.corr(audit[reading], method="spearman"))
+            if len(audit) > 2
+            else None
+            for reading in ("sce_ovr", "sce")
+        },
+    }
+
+
+def closed_form_lines(axes: Axes, options: "pd.Series[float]") -> None:
+    """The closed form for each number of options, labelled at the right end."""
+    for count in sorted({int(k) for k in np.rint(options.dropna())}):
+        x = np.array([1 / count, 1.0])
+        y = closed_form(np.full(2, count), x, x)
+        axes.plot(x, y, color="0.3", linewidth=0.7, linestyle="--", zorder=1)
+        axes.annotate(
+            f"{count} options",
+            (x.mean(), y.mean()),
+            xytext=(-1, 4),
+            textcoords="offset points",
+            fontsize=5.5,
+            color="0.3",
+            ha="right",
+        )
+
+
+def whole_range(axes: Axes) -> None:
+    """Fractions from 0 to 1 on both axes, with room for marks at the ends."""
+    ticks, names = [0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"]
+    axes.set(xlim=(-0.02, 1.04), ylim=(-0.02, 1.04))
+    axes.set_xticks(ticks, names)
+    axes.set_yticks(ticks, names)
+
+
+def points(
+    axes: Axes, x: Sequence[float] | Any, y: Sequence[float] | Any, colour: str, shape: str
+) -> None:
+    """Open marks without lines."""
+    axes.plot(
+        x,
+        y,
+        linestyle="none",
+        marker=shape,
+        color=colour,
+        markerfacecolor="none",
+        zorder=2,
+        markeredgewidth=0.7,
+    )
+
+
+def handles(methods: "pd.Series[str]") -> list[Line2D]:
+    """Key of the methods that occur, and of the closed form."""
+    present = set(methods)
+    return [
+        *(
+            Line2D(
+                [],
+                [],
+                linestyle="none",
+                marker=shape,
+                color=colour,
+                markerfacecolor="none",
+                label=style.method_name(method),
+            )
+            for method, (colour, shape) in LOOKS.items()
+            if method in present
+        ),
+        Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="(K − 3 + 2·max) / K"),
+    ]

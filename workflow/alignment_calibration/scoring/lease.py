@@ -1,0 +1,348 @@
+"""GPUs of this machine, leased to one job at a time.
+
+Snakemake counts GPUs but assigns none, so each score job leases its own: one file per GPU in a
+node-local folder, held with `flock` as long as the process lives, so that the kernel gives the GPU
+back even after SIGKILL. Files are named by the GPU's UUID, since inside a container or a cgroup
+every job sees its GPU as number 0.
+
+Jobs are served in the order in which they came: a job draws a ticket, waits for the live tickets
+before its own that want one of the same GPUs, and takes all its GPUs at once when they are free.
+Nobody overtakes, so a job of several GPUs does not starve among jobs of one, and nobody waits with
+a part of its GPUs in hand, so two such jobs cannot block each other.
+
+`python -m alignment_calibration.scoring.lease` shows who holds and who waits.
+
+Environment:
+    CUDA_VISIBLE_DEVICES: only these GPUs are leased, as a scheduler may have set it.
+    ALIGNMENT_CALIBRATION_LEASES: the folder (default `/tmp/alignment-calibration-leases`). It
+        must lie on a disk of this machine and be the same for all jobs that share its GPUs.
+    ALIGNMENT_CALIBRATION_GPUS: names of the GPUs, in place of those that `nvidia-smi` lists.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment_calibration.errors import UserError, run_cli
+
+POLL_SECONDS = 0.1  # only the first in the queue polls; the others sleep until it has gone
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU: its UUID, which names its lease, and its name in CUDA_VISIBLE_DEVICES."""
+
+    uuid: str
+    device: str
+
+
+@contextlib.contextmanager
+def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
+    """Hold `gpus` GPUs for the length of the block; wait in the queue until they are free.
+
+    Nothing is set in this process: put the yielded names, joined by commas, into
+    CUDA_VISIBLE_DEVICES before torch is imported. A machine without GPUs leases nothing and
+    yields an empty tuple.
+
+    Args:
+        gpus: how many.
+        holder: what the GPUs are held for, shown to people.
+
+    Raises:
+        UserError: if fewer GPUs are visible than asked for, or the folder cannot be used.
+    """
+    visible = visible_gpus()
+    if not visible:
+        yield ()
+        return
+    if gpus > len(visible):
+        raise UserError(
+            f"{holder or 'this job'}: needs {gpus} GPUs, but this machine or its scheduler offers "
+            f"{len(visible)} ({', '.join(gpu.device for gpu in visible)})"
+        )
+    with contextlib.ExitStack() as held:
+        folder = _folder()
+        try:
+            leased = _wait_for(gpus, visible, folder, holder, held)
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        yield tuple(gpu.device for gpu in leased)
+
+
+def visible_gpus() -> list[Gpu]:
+    """The GPUs this process may use, in their order, found without importing torch."""
+    uuids = _installed_uuids()
+    narrowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if narrowed is None:
+        return [Gpu(uuid, uuid) for uuid in uuids]
+    visible: list[Gpu] = []
+    for device in (part.strip() for part in narrowed.split(",")):
+        if device.isdecimal():
+            matching = uuids[int(device) : int(device) + 1]
+        else:
+            matching = [uuid for uuid in uuids if device and uuid.startswith(device)]
+        if not matching:  # CUDA, too, ignores all that follows an unknown entry
+            break
+        visible.append(Gpu(matching[0], device))
+    return visible
+
+
+def _installed_uuids() -> list[str]:
+    given = os.environ.get("ALIGNMENT_CALIBRATION_GPUS")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip()]
+    try:
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return parse_listing(listing)
+
+
+def parse_listing(listing: str) -> list[str]:
+    """The UUIDs in the output of `nvidia-smi -L`; of a GPU split by MIG, those of its parts."""
+    uuids: list[str] = []
+    for line in listing.splitlines():
+        if match := re.search(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)", line):
+            if match[1].startswith("MIG-") and uuids and uuids[-1].startswith("GPU-"):
+                uuids.pop()
+            uuids.append(match[1])
+    return uuids
+
+
+def _folder() -> Path:
+    """The folder of the leases, shared by all users of the machine like /tmp itself."""
+    folder = Path(
+        os.environ.get("ALIGNMENT_CALIBRATION_LEASES") or "/tmp/alignment-calibration-leases"
+    )
+    try:
+        folder.mkdir(parents=True)
+        folder.chmod(0o1777)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    return folder
+
+
+def _unusable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename or folder}: GPU leases cannot be kept there ({error.strerror}); "
+        "set ALIGNMENT_CALIBRATION_LEASES to a folder on this machine that you may write to"
+    )
+
+
+def _wait_for(
+    count: int, visible: Sequence[Gpu], folder: Path, holder: str, held: contextlib.ExitStack
+) -> list[Gpu]:
+    """Queue for `count` of the visible GPUs; their locks are left to `held`."""
+    user = os.environ.get("USER") or str(os.getuid())  # containers may know no name
+    about = {"user": user, "pid": os.getpid(), "for": holder}
+    with contextlib.ExitStack() as waiting:
+        ticket = _draw_ticket(folder, {**about, "since": _now(), "gpus": count}, visible, waiting)
+        _wait_for_turn(ticket, {gpu.uuid for gpu in visible}, folder)
+        told = False
+        while len(leased := _take(count, visible, folder, held)) < count:
+            if not told:
+                print(f"waiting for {count} of {len(visible)} GPUs", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(POLL_SECONDS)
+        for gpu in leased:
+            _write(_lease_file(folder, gpu.uuid), {**about, "since": _now()})
+    return leased
+
+
+def _draw_ticket(
+    folder: Path, about: Mapping[str, Any], visible: Sequence[Gpu], waiting: contextlib.ExitStack
+) -> Path:
+    """A numbered file after all others in the queue, locked and removed by `waiting`."""
+    with _queue(folder):
+        last = max((_number(path) for path in folder.glob("ticket-*")), default=0)
+        ticket = folder / f"ticket-{last + 1:09d}"
+        handle = _open(ticket)
+        waiting.callback(os.close, handle)
+        waiting.callback(ticket.unlink, missing_ok=True)  # before the lock goes
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _write(ticket, {**about, "wants": [gpu.uuid for gpu in visible]})
+    return ticket
+
+
+def _wait_for_turn(ticket: Path, wanted: set[str], folder: Path) -> None:
+    """Sleep until no live ticket before this one wants one of the same GPUs."""
+    while True:
+        with _queue(folder):
+            before = [path for path in _live_tickets(folder) if _number(path) < _number(ticket)]
+        rivals = [path for path in before if wanted & set(_read(path).get("wants", []))]
+        if not rivals:
+            return
+        # Those who come later wait for us in turn, so one ticket is enough to watch.
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(rivals[-1], os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            finally:
+                os.close(handle)
+
+
+def _live_tickets(folder: Path) -> list[Path]:
+    """Tickets whose owner lives, in order; the others are removed. Call inside `_queue`."""
+    live = []
+    for path in sorted(folder.glob("ticket-*")):
+        if _is_held(path):
+            live.append(path)
+        else:
+            with contextlib.suppress(OSError):  # of another user
+                path.unlink()
+    return live
+
+
+def _take(
+    count: int, visible: Sequence[Gpu], folder: Path, held: contextlib.ExitStack
+) -> list[Gpu]:
+    """Lock `count` of the GPUs if so many are free, else none."""
+    taken: list[Gpu] = []
+    with contextlib.ExitStack() as attempt:
+        for gpu in visible:
+            if len(taken) < count and _lock_lease(_lease_file(folder, gpu.uuid), attempt):
+                taken.append(gpu)
+        if len(taken) < count:
+            return []
+        held.push(attempt.pop_all())
+    return taken
+
+
+def _lock_lease(path: Path, held: contextlib.ExitStack) -> bool:
+    """Lock a lease file without waiting; `held` unlocks it by closing it."""
+    handle = _open(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        current = os.path.samestat(os.fstat(handle), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        current = False
+    if current:  # not removed meanwhile, as cleaners of /tmp do with files they find old
+        held.callback(os.close, handle)
+    else:
+        os.close(handle)
+    return current
+
+
+@contextlib.contextmanager
+def _queue(folder: Path) -> Iterator[None]:
+    """Alone with the tickets, for an instant."""
+    handle = _open(folder / "queue")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path) -> int:
+    """A handle of a file that any user may lock, made if missing.
+
+    Not opened with O_CREAT if it exists: in folders like /tmp the kernel refuses that for files
+    of other users. Never through a link. Not inherited by programs that the job starts.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, flags)
+    try:
+        handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return os.open(path, flags)
+    os.fchmod(handle, 0o666)  # whatever the umask
+    return handle
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process holds the file's lock."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lease_file(folder: Path, uuid: str) -> Path:
+    return folder / ("gpu-" + re.sub(r"[^A-Za-z0-9_.-]", "_", uuid))
+
+
+def _number(ticket: Path) -> int:
+    return int(ticket.name.removeprefix("ticket-"))
+
+
+def _write(path: Path, about: Mapping[str, Any]) -> None:
+    handle = _open(path)
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps(about).encode() + b"\n")
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a lease or ticket says; nothing, if it is just being written or was removed."""
+    with contextlib.suppress(OSError, ValueError):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(about, dict):
+            return about
+    return {}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def status() -> list[dict[str, str]]:
+    """A row per visible GPU and per waiting job: `what`, `state`, `user`, `pid`, `since`, `for`."""
+    folder = _folder()
+    rows = []
+    for gpu in visible_gpus():
+        path = _lease_file(folder, gpu.uuid)
+        held = _is_held(path)
+        rows.append(_row(gpu.uuid, "held" if held else "free", _read(path) if held else {}))
+    with _queue(folder):
+        tickets = [(_number(path), _read(path)) for path in _live_tickets(folder)]
+    rows += [_row(f"{about.get('gpus', '?')} GPUs", "waits", about) for _, about in tickets]
+    return rows
+
+
+def _row(what: str, state: str, about: Mapping[str, Any]) -> dict[str, str]:
+    details = {key: str(about.get(key, "")) for key in ("user", "pid", "since", "for")}
+    return {"what": what, "state": state, **details}
+
+
+def main() -> None:
+    """Print who holds and who waits for the GPUs of this machine."""
+    argparse.ArgumentParser(
+        prog="alignment_calibration.scoring.lease", description=main.__doc__
+    ).parse_args()
+    rows = status()
+    if not rows:
+        print("no GPU on this machine: jobs lease nothing")
+        return
+    titles = {key: key for key in rows[0]}
+    widths = {key: max(len(row[key]) for row in [titles, *rows]) for key in titles}
+    for row in [titles, *rows]:
+        print("  ".join(row[key].ljust(widths[key]) for key in titles).rstrip())
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,1 @@
+"""What a study is: its vocabulary and its config."""

@@ -1,0 +1,78 @@
+"""The words of a study: stages, prompts, readings, methods.
+
+Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+#: The two models of a pair, before and after alignment tuning.
+BASE: Final = "base"
+ALIGNED: Final = "aligned"
+STAGES: Final = (BASE, ALIGNED)
+
+#: How a question is put: the options' texts continue the context, or the letters of listed options.
+CONTINUATION: Final = "continuation"
+CHOICE: Final = "choice"
+PROMPTS: Final = (CONTINUATION, CHOICE)
+
+
+class OptionTokens(Protocol):
+    """The tokens of all options of a cell, as far as readings need them; arrays (options,)."""
+
+    @property
+    def total(self) -> Any:
+        """Sum of an option's token log-probabilities, in nats."""
+
+    @property
+    def least(self) -> Any:
+        """The least of them, in nats."""
+
+    @property
+    def count(self) -> Any:
+        """Number of an option's tokens."""
+
+    @property
+    def text_bytes(self) -> Any:
+        """UTF-8 bytes of an option's text."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an option's token log-probabilities become one score (nats), and of which prompts."""
+
+    prompts: tuple[str, ...]
+    score: Callable[[OptionTokens], Any]
+
+
+#: Every reading, by name. The multiverse goes through all of them; methods name one each.
+READINGS: Final = {
+    "sum": Reading((CONTINUATION,), lambda tokens: tokens.total),
+    "mean_token": Reading((CONTINUATION,), lambda tokens: tokens.total / tokens.count),
+    "mean_byte": Reading((CONTINUATION,), lambda tokens: tokens.total / tokens.text_bytes),
+    "min": Reading((CONTINUATION,), lambda tokens: tokens.least),
+    "letters": Reading((CHOICE,), lambda tokens: tokens.total),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of reading a confidence: a prompt, and a reading of its options' tokens."""
+
+    prompt: str
+    reading: str
+
+
+#: Every method, by name, in the order in which figures and tables show them.
+METHODS: Final = {
+    "continuation_sum": Method(CONTINUATION, "sum"),
+    "continuation_min": Method(CONTINUATION, "min"),
+    "choice": Method(CHOICE, "letters"),
+}
+
+
+def prompts_of(methods: Iterable[str]) -> list[str]:
+    """The prompts that some methods read, in the order of `PROMPTS`."""
+    read = {METHODS[method].prompt for method in methods}
+    return [prompt for prompt in PROMPTS if prompt in read]
