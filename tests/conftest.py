@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study import ROOT, command, environment
+from support.study import ROOT, command, environment
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1]))
-import study
 from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files import atomic as files
 from alignment_calibration.files import logits
 from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
+from support import study
 
 pytestmark = pytest.mark.slow
 

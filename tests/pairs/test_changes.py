@@ -1,0 +1,244 @@
+"""From confidences to changes: files of the contract, pairing, intervals, effects over pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from scipy.stats import binomtest
+
+from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.step import join_metrics, write_metrics
+from alignment_calibration.contract.calibration import ALL_METRICS
+from alignment_calibration.contract.pairs import (
+    CHANGES,
+    EFFECTS,
+    PAIR_EFFECTS,
+    PERMUTATIONS,
+    RANK_PROBABILITIES,
+)
+from alignment_calibration.errors import UserError
+from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
+from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.permutation_test import permutation_tests
+from alignment_calibration.pairs.ranks import rank_probabilities
+from support.simulation import simulate_pair, write_confidences
+
+STATISTICS = {
+    "bins": 10,
+    "seed": 0,
+    "resamples": 100,
+    "permutations": 99,
+    "tace_threshold": 0.01,
+}
+PAIRS = {
+    "cold": {"base": "base", "aligned": "cold"},
+    "same": {"base": "base", "aligned": "copy"},
+    "warm": {"base": "base", "aligned": "warm"},
+}
+NAMES = ["accuracy", "ece", "sce", "brier", "confidence", "auroc", "letter_mass"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Confidences and metrics of four models on two tasks; `copy` is `base` once more."""
+    root = tmp_path_factory.mktemp("study")
+    temperatures = {"base": 1.0, "copy": 1.0, "cold": 0.5, "warm": 1.5}
+    for number, task in enumerate(["one", "two"]):
+        for model, temperature in temperatures.items():
+            random = np.random.default_rng(number)
+            pair = simulate_pair(random, 150, 1.0, temperature)
+            predictions = pair[0] if model in ("base", "copy") else pair[1]
+            write_confidences(root / f"{model}-{task}.parquet", predictions)
+    files = {model: root / f"{model}.parquet" for model in temperatures}
+    for model, path in files.items():
+        write_metrics(model, confidences_of(root, model), NAMES, STATISTICS, path)
+    return root, files
+
+
+def confidences_of(root, model):
+    return {task: root / f"{model}-{task}.parquet" for task in ("one", "two")}
+
+
+@pytest.fixture(scope="module")
+def changes(study):
+    root, files = study
+    tests = []
+    for pair, models in PAIRS.items():
+        tested = permutation_tests(
+            pair,
+            confidences_of(root, models["base"]),
+            confidences_of(root, models["aligned"]),
+            NAMES,
+            STATISTICS,
+        )
+        tests.append(root / f"test-{pair}.parquet")
+        write_frame(tests[-1], tested, PERMUTATIONS)
+    return changes_of_pairs(read_changes(files, PAIRS), tests)
+
+
+def cell(changes, pair, metric, task="one"):
+    wanted = (changes.pair == pair) & (changes.metric == metric) & (changes.task == task)
+    return changes[wanted].iloc[0]
+
+
+def test_a_copy_of_the_base_changes_nothing_for_certain(changes):
+    # Only if both saw the same resampled questions is the interval of their difference empty.
+    same = changes[changes.pair == "same"]
+    assert len(same) == 2 * len(NAMES)
+    for column in ("change", "change_rate", "change_ci_low", "change_ci_high"):
+        assert same[column].abs().max() == pytest.approx(0, abs=1e-6)
+    assert (same.p_value == 1).all()
+
+
+def test_changes_rates_and_ranks_follow_from_the_values(changes):
+    for row in changes.itertuples():
+        assert row.change == pytest.approx(row.aligned - row.base)
+        assert row.change_rate == pytest.approx(row.change / row.base)
+        assert row.n == 150
+    # The pairs by the confidence they gain: over-confident, the same, under-confident.
+    ranks = {pair: cell(changes, pair, "confidence")["rank"] for pair in PAIRS}
+    assert ranks == {"cold": 1, "same": 2, "warm": 3}
+
+
+def test_tests_and_intervals_tell_a_lowered_temperature(changes):
+    row = cell(changes, "cold", "ece")
+    assert row.p_value <= 0.03
+    assert row.p_value <= row.q_value <= 0.1
+    assert 0 < row.change_ci_low < row.change < row.change_ci_high
+    row = cell(changes, "cold", "confidence")
+    assert row.rate_ci_low < row.change_rate < row.rate_ci_high
+
+
+def test_q_values_are_over_pairs_and_tasks_of_one_metric(changes):
+    for _, family in changes.groupby(["method", "metric"]):
+        assert len(family) == len(PAIRS) * 2
+        assert family.q_value.max() == pytest.approx(family.p_value.max())
+
+
+def test_a_base_of_0_has_no_rate(tmp_path, study):
+    _, files = study
+    table = pq.read_table(files["base"])
+    frame = table.to_pandas()
+    frame.loc[frame.metric == "ece", "value"] = 0.0
+    path = tmp_path / "zero.parquet"
+    zero = pa.Table.from_pandas(frame, schema=table.schema.remove_metadata(), preserve_index=False)
+    pq.write_table(zero.replace_schema_metadata(table.schema.metadata), path)
+    changes = read_changes(files | {"base": path}, PAIRS)
+    of_ece = changes[changes.metric == "ece"]
+    assert of_ece.change_rate.isna().all()
+    assert of_ece.change.notna().all()
+
+
+def test_models_measured_on_other_questions_are_refused(tmp_path, study):
+    _, files = study
+    random = np.random.default_rng(0)
+    paths = {task: tmp_path / f"{task}.parquet" for task in ("one", "two")}
+    for path in paths.values():
+        write_confidences(path, simulate_pair(random, 150)[0], questions="other")
+    other = tmp_path / "other.parquet"
+    write_metrics("cold", paths, NAMES, STATISTICS, other)
+    with pytest.raises(UserError, match=r"other questions .*pair cold"):
+        read_changes(files | {"cold": other}, PAIRS)
+
+
+def test_files_keep_the_contract(tmp_path, study, changes):
+    _, files = study
+    replicates = read_changes(files, PAIRS)
+    for number, (frame, schema) in enumerate(
+        [
+            (changes, CHANGES),
+            (join_metrics(files, PAIRS), ALL_METRICS),
+            (effects(replicates, 0), EFFECTS),
+            (pair_effects(replicates), PAIR_EFFECTS),
+            (rank_probabilities(replicates), RANK_PROBABILITIES),
+        ]
+    ):
+        path = tmp_path / f"{number}.parquet"
+        write_frame(path, frame, schema)
+        read = read_frame(path, schema)
+        assert list(read.columns) == schema.names
+        keys = [name for name in schema.names if pa.types.is_string(schema.field(name).type)]
+        assert not read.duplicated([*keys, *(["rank"] if "rank" in read else [])]).any()
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path, study):
+    root, files = study
+    again = tmp_path / "again.parquet"
+    write_metrics("cold", confidences_of(root, "cold"), NAMES, STATISTICS, again)
+    assert again.read_bytes() == files["cold"].read_bytes()
+
+
+def test_metrics_have_replicates_about_their_value(study):
+    _, files = study
+    table = pq.read_table(files["cold"]).to_pandas()
+    assert set(table.metric) == set(NAMES)
+    accuracy = table[table.metric == "accuracy"].iloc[0]
+    assert len(accuracy.replicates) == STATISTICS["resamples"]
+    expected = np.sqrt(accuracy.value * (1 - accuracy.value) / 150)
+    assert accuracy.replicates.std() == pytest.approx(expected, rel=0.25)
+    assert accuracy.ci_low < accuracy.value < accuracy.ci_high
+
+
+def test_every_pair_has_some_rank(study):
+    _, files = study
+    found = rank_probabilities(read_changes(files, PAIRS))
+    sums = found.groupby(["task", "method", "metric", "pair"]).probability.sum()
+    assert sums.to_numpy() == pytest.approx(1)
+    # Confidence gains are far apart: certain ranks.
+    certain = found[(found.metric == "confidence") & (found.pair == "cold") & (found["rank"] == 1)]
+    assert (certain.probability == 1).all()
+
+
+def made_changes(values, metric="ece", width=0.0):
+    """Changes of made-up pairs (rows) on made-up tasks (columns), with replicates."""
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        [
+            {
+                "pair": f"pair{p}",
+                "task": f"task{t}",
+                "method": "choice",
+                "metric": metric,
+                "change": change,
+                "change_replicates": change + width * random.normal(size=500),
+            }
+            for p, row in enumerate(values)
+            for t, change in enumerate(row)
+        ]
+    )
+
+
+def test_the_effect_over_pairs_has_the_width_of_pairs_drawn_anew():
+    # Without noise of the questions only the pairs vary: the standard error of their mean.
+    pairs = np.random.default_rng(1).normal(0.1, 0.05, size=40)
+    found = effects(made_changes(np.stack([pairs, pairs], axis=1)), seed=0).iloc[0]
+    assert found.mean_change == pytest.approx(pairs.mean())
+    half = (found.ci_high - found.ci_low) / 2
+    assert half == pytest.approx(1.96 * pairs.std() / np.sqrt(40), rel=0.15)
+    # One pair has only its questions.
+    found = effects(made_changes([[0.1, 0.1]], width=0.02), seed=0).iloc[0]
+    half = (found.ci_high - found.ci_low) / 2
+    assert half == pytest.approx(1.96 * 0.02 / np.sqrt(2), rel=0.15)
+
+
+def test_pairs_and_tasks_that_worsen_are_counted_by_the_metric_s_direction():
+    values = [[0.1, 0.3, -0.1], [0.2, 0.2, 0.2], [-0.1, -0.1, 0.1]]
+    found = effects(made_changes(values, "ece"), 0).iloc[0]
+    assert found.pairs_worse == 2
+    assert found.sign_p_value == pytest.approx(binomtest(2, 3).pvalue)
+    assert effects(made_changes(values, "accuracy"), 0).iloc[0].pairs_worse == 1
+    assert effects(made_changes(values, "confidence"), 0).pairs_worse.isna().all()
+    assert pair_effects(made_changes(values, "ece")).tasks_worse.tolist() == [2, 3, 1]
+    shares = pair_effects(made_changes(values, "accuracy")).share_worse
+    assert shares.tolist() == pytest.approx([1 / 3, 0, 2 / 3])
+
+
+def test_the_config_allows_the_metrics_of_the_registry():
+    schema = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
+    allowed = yaml.safe_load(schema.read_text())["properties"]["metrics"]["items"]["enum"]
+    assert allowed == list(METRICS)

@@ -1,0 +1,125 @@
+"""Temperatures: a known one is found, by labels and without."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import log_loss
+
+from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.predictions import Predictions, fixed_options
+from alignment_calibration.pairs.temperature import (
+    LARGEST,
+    at_temperature,
+    calibrate_by_answers,
+    calibrate_by_base,
+    fit_temperature,
+    temperature_effects,
+)
+from support.simulation import answers, simulate, simulate_pair, softmax, write_confidences
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_a_known_temperature_is_found(temperature):
+    p = simulate(1, 20_000, temperature)
+    found = fit_temperature(p, p.one_hot_gold)
+    # The model was put at `temperature`, so its inverse brings it back.
+    assert found == pytest.approx(1 / temperature, rel=0.04)
+    calibrated, found = calibrate_by_answers(answers(p))
+    assert found == pytest.approx(1 / temperature, rel=0.04)
+    assert calibrated.probabilities == pytest.approx(simulate(1, 20_000).probabilities, abs=0.03)
+
+
+def test_the_fit_minimises_scikit_learn_s_log_loss():
+    p = simulate(2, 400, 0.6)
+    logits = np.log(p.probabilities)
+
+    def loss(temperature):
+        return log_loss(p.gold, softmax(logits / temperature), labels=range(4))
+
+    expected = minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x
+    assert fit_temperature(p, p.one_hot_gold) == pytest.approx(expected, rel=1e-3)
+
+
+def test_missing_options_stay_missing_and_zeros_do_no_harm():
+    p = Predictions(
+        np.array([[0.7, 0.3, 0.0], [1.0, 0.0, 0.0]]), np.array([2, 3]), np.array([0, 0])
+    )
+    warm = at_temperature(p, 2.0).probabilities
+    root = np.sqrt([0.7, 0.3])
+    assert warm[0] == pytest.approx([*(root / root.sum()), 0])
+    assert warm[1] == pytest.approx([1, 0, 0])
+
+
+def test_a_model_that_is_always_right_ends_at_the_bound():
+    p = simulate(3, 50)
+    always = fixed_options(p.probabilities, p.predicted)
+    assert fit_temperature(always, always.one_hot_gold) == 1 / LARGEST
+
+
+def test_no_question_s_own_answer_decides_its_temperature():
+    # Changing one question's answer leaves its own probabilities, and changes the other fold's.
+    p = simulate(4, 60, 0.6)
+    gold = p.gold.copy()
+    gold[0] = (gold[0] + 1) % 4
+    before, _ = calibrate_by_answers(answers(p))
+    after, _ = calibrate_by_answers(answers(fixed_options(p.probabilities, gold)))
+    same = (before.probabilities == after.probabilities).all(axis=1)
+    assert same[0]
+    assert 10 < same.sum() < 50
+
+
+def test_one_question_has_some_temperature():
+    calibrated, temperature = calibrate_by_answers(answers(simulate(5, 1)))
+    assert np.isfinite(calibrated.probabilities).all()
+    assert 1 / LARGEST <= temperature <= LARGEST
+
+
+def test_the_base_model_s_confidence_gives_the_temperature_without_labels():
+    base, aligned = simulate_pair(np.random.default_rng(6), 20_000, 1.0, 0.5, noise=0)
+    found, temperature = calibrate_by_base(base, aligned)
+    assert temperature == pytest.approx(2, rel=1e-4)
+    assert found.probabilities == pytest.approx(base.probabilities, abs=1e-4)
+    # Right answers do not enter.
+    shuffled = fixed_options(aligned.probabilities, (aligned.gold + 1) % 4)
+    assert calibrate_by_base(base, shuffled)[1] == temperature
+
+
+def test_questions_on_which_the_models_disagree_do_not_enter():
+    base, aligned = simulate_pair(np.random.default_rng(7), 500, 1.0, 0.5)
+    agree = base.predicted == aligned.predicted
+    flat = base.probabilities.copy()
+    flat[~agree] = np.sort(flat[~agree])  # anything with the same disagreements
+    changed = fixed_options(np.where(agree[:, None], base.probabilities, flat), base.gold)
+    changed_agree = changed.predicted == aligned.predicted
+    keep = agree | ~changed_agree
+    pairs = [
+        [fixed_options(p.probabilities[keep], p.gold[keep]) for p in (model, aligned)]
+        for model in (base, changed)
+    ]
+    assert calibrate_by_base(*pairs[0])[1] == calibrate_by_base(*pairs[1])[1]
+    nowhere = fixed_options(base.probabilities[:, ::-1], base.gold)
+    disagree = nowhere.predicted != base.predicted
+    only = [fixed_options(p.probabilities[disagree], p.gold[disagree]) for p in (base, nowhere)]
+    assert np.isnan(calibrate_by_base(*only)[1])
+
+
+def test_effects_of_the_temperature_on_every_metric(tmp_path):
+    base, aligned = simulate_pair(np.random.default_rng(8), 800, 1.0, 0.5, noise=0.1)
+    paths = {}
+    for stage, predictions in (("base", base), ("aligned", aligned)):
+        paths[stage] = {"task": tmp_path / f"{stage}.parquet"}
+        write_confidences(paths[stage]["task"], predictions)
+    statistics = {"bins": 10, "tace_threshold": 0.01}
+    found = temperature_effects("pair", **paths, metrics=list(METRICS), statistics=statistics)
+    found = found.set_index(["variant", "metric"])
+    for variant in ("nll", "daca"):
+        ece, accuracy = found.loc[variant, "ece"], found.loc[variant, "accuracy"]
+        assert ece.aligned_before == pytest.approx(
+            Sample(aligned, METRICS, Settings()).values()["ece"]
+        )
+        assert ece.removed > 0.75
+        assert ece.aligned_temperature == pytest.approx(2, rel=0.15)
+        assert accuracy.change_before == pytest.approx(accuracy.change_after)
+    daca = found.loc["daca", "ece"]
+    assert daca.base_temperature == 1
+    assert daca.base_before == daca.base_after

@@ -1,0 +1,158 @@
+"""The paper's claims, put to its own figures and to made-up runs with and without intervals."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alignment_calibration.reference.claims import claims_table, evaluate, w_interval
+from alignment_calibration.reference.published import published_changes, read_published
+from alignment_calibration.report.tables import markdown
+from support.made_changes import make_changes
+
+PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
+
+
+def verdicts(changes, metric="sce_ovr"):
+    claims = evaluate(changes)
+    return dict(claims[claims["metric"] == metric][["claim", "verdict"]].to_numpy())
+
+
+def finding(changes, claim, metric="sce_ovr"):
+    claims = evaluate(changes)
+    return claims[(claims["claim"] == claim) & (claims["metric"] == metric)].iloc[0]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return published_changes(read_published(PUBLISHED))
+
+
+def test_the_paper_finds_its_claims_in_its_figures(published):
+    assert verdicts(published) == dict.fromkeys(range(1, 8), "holds")
+
+
+def test_nixons_sce_was_not_published(published):
+    assert verdicts(published, "sce") == {1: "holds"} | dict.fromkeys(range(2, 8), "undecided")
+
+
+def test_falls_under_continuation_min_are_the_four_that_the_paper_names(published):
+    assert finding(published, 4)["decisive"].split("; ") == [
+        "Mistral-7B × piqa: −6.28 %",
+        "Llama-3-8B × piqa: −6.08 %",
+        "Mistral-7B × hellaswag: −2.67 %",
+        "Llama-3-8B × hellaswag: −1.25 %",
+    ]
+
+
+def test_published_kendall_w_is_that_of_the_textbook_formula(published):
+    cells = published[(published["method"] == "choice") & (published["metric"] == "sce_ovr")]
+    m, n = cells["task"].nunique(), cells["pair"].nunique()
+    sums = cells.groupby("pair")["rank"].sum().astype(float)
+    w = 12 * ((sums - sums.mean()) ** 2).sum() / (m**2 * (n**3 - n))
+    assert f"W = {w:.3f}" in finding(published, 6)["evidence"]
+
+
+PAIRS = ["A", "B", "C"]
+TASKS = ["s", "t"]
+SUM, MIN, CHOICE = "continuation_sum", "continuation_min", "choice"
+
+
+def study(half_width=None, q_value=None, **other):
+    """A study in which all claims hold; `other` overrides rates: `ece_A_s_choice=…`."""
+    rates = {}
+    for place, pair in enumerate(PAIRS):
+        for task in TASKS:
+            rates[pair, task, SUM, "ece"] = -0.3 if (pair, task) == ("A", "s") else 0.3
+            for metric in ("sce", "sce_ovr"):
+                rates[pair, task, SUM, metric] = 0.1
+                rates[pair, task, MIN, metric] = -0.2 if pair == "A" else 0.2
+                rates[pair, task, CHOICE, metric] = 0.3 + 0.2 * place
+    for name, rate in other.items():
+        metric, pair, task, method = name.split("__")
+        rates[pair, task, method, metric] = rate
+    return make_changes(rates, half_width=half_width, q_value=q_value)
+
+
+@pytest.mark.parametrize("metric", ["sce", "sce_ovr"])
+def test_every_claim_holds_with_and_without_intervals(metric):
+    assert set(verdicts(study(), metric).values()) == {"holds"}
+    assert set(verdicts(study(half_width=0.02, q_value=0.001), metric).values()) == {"holds"}
+
+
+def test_wide_intervals_leave_every_claim_undecided():
+    assert set(verdicts(study(half_width=1.0, q_value=0.6)).values()) == {"undecided"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "counterexample"),
+    [
+        (1, {"ece__A__s__continuation_sum": 0.3}),
+        (2, {"sce_ovr__A__s__continuation_sum": -0.2}),
+        (3, {"sce_ovr__B__t__continuation_sum": -0.2}),
+        (4, {"sce_ovr__A__s__continuation_min": 0.2, "sce_ovr__A__t__continuation_min": 0.2}),
+        (5, {"sce_ovr__C__t__choice": -0.2}),
+        (6, {"sce_ovr__A__t__choice": 0.9}),
+        (7, {f"sce_ovr__{pair}__s__choice": 0.02 for pair in PAIRS}),
+    ],
+)
+@pytest.mark.parametrize("width", [None, 0.02])
+def test_a_counterexample_makes_a_claim_fail_under_that_reading_only(claim, counterexample, width):
+    changes = study(half_width=width, q_value=None if width is None else 0.001, **counterexample)
+    assert verdicts(changes)[claim] == "fails"
+    other = {"fails"} if claim == 1 else {"holds"}
+    assert {verdicts(changes, "sce")[claim]} == other
+
+
+def test_an_error_may_fall_by_one_percent_and_hardly_change():
+    cell = "sce_ovr__B__t__continuation_sum"
+    assert verdicts(study(**{cell: -0.0099}))[3] == "holds"
+    assert verdicts(study(**{cell: -0.0101}))[3] == "fails"
+    # With an interval, all of it has to be on one side.
+    assert verdicts(study(half_width=0.005, q_value=0.001, **{cell: -0.0099}))[3] == "undecided"
+
+
+def test_one_fall_counts_only_at_the_false_discovery_rate():
+    changes = study(half_width=0.02, q_value=0.2)
+    assert verdicts(changes)[1] == "undecided"
+    assert verdicts(changes)[4] == "undecided"
+    assert verdicts(changes)[5] == "holds"
+
+
+def test_claims_of_a_study_without_a_method_are_undecided_and_say_so():
+    changes = study()
+    found = finding(changes[changes["method"] != MIN], 4)
+    assert (found["verdict"], found["cells"], found["evidence"]) == (
+        "undecided",
+        0,
+        "Not measured.",
+    )
+
+
+def test_a_single_pair_cannot_decide_on_rankings():
+    changes = study()
+    assert verdicts(changes[changes["pair"] == "A"])[6] == "undecided"
+
+
+def test_cells_without_a_rate_are_left_out():
+    assert finding(study(sce_ovr__A__s__choice=None), 5)["cells"] == 5
+
+
+def test_interval_of_w_holds_the_value_and_widens_with_the_rates_intervals():
+    rates = np.array([[0.1, 0.5, 0.9, 1.3], [0.2, 0.6, 0.7, 1.9], [0.1, 0.8, 0.6, 1.4]])
+    narrow = w_interval(rates, np.full(rates.shape, 1e-6))
+    wide = w_interval(rates, np.full(rates.shape, 0.8))
+    assert narrow[0] == pytest.approx(narrow[1])
+    assert wide[1] - wide[0] > 0.1
+    assert wide[1] <= 1
+
+
+def test_table_shows_both_readings_side_by_side(published):
+    table = claims_table(published)
+    assert len(table.data) == 14
+    rows = [line for line in markdown(table).splitlines() if line.startswith("| 5 ")]
+    assert len(rows) == 1
+    assert "holds | 70 of 70 cells above 0 %" in rows[0]
+    assert "undecided | Not measured." in rows[0]
+    assert pd.api.types.is_integer_dtype(table.data["cells"])

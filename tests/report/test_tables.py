@@ -1,0 +1,214 @@
+"""Tables: their content against hand-worked cases, their formats against readers of the formats."""
+
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+
+from alignment_calibration.report.tables import (
+    MISSING,
+    Bold,
+    Section,
+    Table,
+    change_table,
+    latex,
+    markdown,
+    model_table,
+    paragraph,
+    percent,
+    rank_table,
+    rate_cell,
+    write_table,
+)
+from support.made_changes import make_changes
+
+
+def rates_of(task, **rates):
+    return {(pair, task, "choice", "ece"): rate for pair, rate in rates.items()}
+
+
+def rows_of(text):
+    """The cells of every row of the Markdown tables in a text, without bold marks."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("*") for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_tasks_of_one_ranking_share_a_column_and_the_commonest_ranking_comes_first():
+    changes = make_changes(
+        rates_of("a", X=0.1, Y=0.3) | rates_of("b", X=0.4, Y=0.2) | rates_of("c", X=0.5, Y=-0.2)
+    )
+    assert rows_of(markdown(rank_table(changes))) == [
+        ["rank", "b, c", "a"],
+        ["--:", ":--", ":--"],
+        ["1", "X", "Y"],
+        ["2", "Y", "X"],
+    ]
+
+
+def test_pairs_of_one_rank_share_a_field_and_pairs_without_a_rate_come_last():
+    changes = make_changes(rates_of("a", X=0.1, Y=0.1, Z=0.0, W=None))
+    table = rank_table(changes)
+    assert rows_of(markdown(table))[2:] == [
+        ["1", "X, Y"],
+        ["2", ""],
+        ["3", "Z"],
+        ["4", ""],
+        [MISSING, "W"],
+    ]
+    assert table.data[["rank", "pair"]].to_numpy().tolist() == [
+        [1, "X"],
+        [1, "Y"],
+        [3, "Z"],
+        [pd.NA, "W"],
+    ]
+
+
+def test_many_different_rankings_stand_in_several_blocks():
+    pairs = "ABCDEFG"
+    rates = {}
+    for shift, task in enumerate("tuvwxyz"):
+        order = pairs[shift:] + pairs[:shift]
+        rates |= rates_of(task, **{pair: -place / 10 for place, pair in enumerate(order)})
+    sections = rank_table(make_changes(rates)).sections
+    assert [section.header[1:] for section in sections] == [tuple("tuvw"), tuple("xyz")]
+
+
+def test_change_table_has_a_section_per_metric_and_a_column_per_method():
+    changes = make_changes(
+        {
+            ("X", "a", "choice", "ece"): 0.5,
+            ("X", "a", "continuation_sum", "ece"): -0.0125,
+            ("X", "b", "choice", "ece"): None,
+            ("X", "a", "choice", "accuracy"): 0.0,
+        },
+        half_width=0.25,
+        q_value=0.2,
+    )
+    changes.loc[changes["change_rate"] == 0.5, "q_value"] = 0.01
+    text = markdown(change_table(changes))
+    assert rows_of(text) == [
+        ["task", "pair", "continuation_sum", "choice"],
+        [":--", ":--", "--:", "--:"],
+        ["a", "X", MISSING, "0.00 [−25.00, 25.00]"],
+        ["task", "pair", "continuation_sum", "choice"],
+        [":--", ":--", "--:", "--:"],
+        ["a", "X", "−1.25 [−26.25, 23.75]", "+50.0 [25.0, 75.0]"],
+        ["b", "X", MISSING, MISSING],
+    ]
+    assert re.findall(r"\*\*(\+.*?)\*\*", text) == ["+50.0 [25.0, 75.0]"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (0.0125, "+1.25"),
+        (-0.0608, "−6.08"),
+        (5.6747, "+567"),
+        (0.8072, "+80.7"),
+        (-0.00004, "0.00"),
+        (0, "0.00"),
+    ],
+)
+def test_percent_shows_three_digits_or_hundredths(fraction, text):
+    assert percent(fraction, sign=True) == text
+
+
+def test_only_a_significant_change_is_bold():
+    assert isinstance(rate_cell(0.1, 0.05, 0.15, 0.01), Bold)
+    assert not isinstance(rate_cell(0.1, 0.05, 0.15, 0.05), Bold)
+    assert not isinstance(rate_cell(0.1, float("nan"), float("nan"), float("nan")), Bold)
+
+
+def test_csv_holds_fractions_exactly_and_missing_values_empty(tmp_path):
+    changes = make_changes(
+        {("X", "a", "choice", "ece"): -0.0125, ("Y", "a", "choice", "ece"): None}
+    )
+    write_table(change_table(changes), [tmp_path / "changes.csv"])
+    read = pd.read_csv(tmp_path / "changes.csv")
+    assert list(read) == list(changes)
+    assert read["change_rate"].tolist()[0] == -0.0125
+    assert pd.isna(read["change_rate"][1])
+    assert "nan" not in (tmp_path / "changes.csv").read_text().lower()
+
+
+EVERY_CHARACTER = r"\ { } _ % & # $ ~ ^ < > [ ] | − – × ± → ≥ ≤ ≈ ' ` - *"
+
+
+def awkward_table(rows):
+    """A table whose every text holds all the characters that formats treat specially."""
+    section = Section(
+        caption=EVERY_CHARACTER,
+        align=("l", paragraph(0.5)),
+        header=("[1] head", EVERY_CHARACTER),
+        rows=tuple(("[1] row", Bold(EVERY_CHARACTER)) for _ in range(rows)),
+    )
+    return Table("title", pd.DataFrame(), (section,), (EVERY_CHARACTER,))
+
+
+@pytest.mark.parametrize("rows", [2, 200], ids=["table", "longtable"])
+def test_latex_rows_have_as_many_fields_as_columns_and_nothing_unescaped(rows):
+    text = latex(awkward_table(rows))
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    body = [line for line in lines if not line.startswith(r"\caption")]
+    assert len(body) == rows + (2 if rows > 100 else 1)
+    for line in body:
+        assert len(re.findall(r"(?<!\\)&", line)) == 1
+        assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
+        assert not re.search(r"(?<!\\)[#%]", line)
+    assert text.isascii()
+    for environment in ("table", "tabular", "longtable"):
+        begun = text.count(rf"\begin{{{environment}}}")
+        assert begun == text.count(rf"\end{{{environment}}}")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("rows", [2, 200], ids=["table", "longtable"])
+def test_latex_compiles(tmp_path, rows):
+    changes = make_changes(
+        {
+            (f"pair_{pair}", f"task_{task}", "choice", "sce_ovr"): pair * (-1) ** (pair + task)
+            for pair in range(rows // 10 + 1)
+            for task in range(7)
+        },
+        half_width=0.3,
+        q_value=0.01,
+    )
+    tables = [awkward_table(rows), change_table(changes), rank_table(changes)]
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage{array,booktabs,longtable}\\begin{document}\n"
+        + "\n\\clearpage\n".join(map(latex, tables))
+        + "\\end{document}\n"
+    )
+    run = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
+    metrics = pd.DataFrame(
+        [
+            ("X", stage, f"x-{stage}", "t", "choice", metric, value, value - 0.01, value + 0.01, 9)
+            for stage, metric, value in [
+                ("base", "accuracy", 0.5),
+                ("aligned", "accuracy", 0.625),
+                ("base", "nll", 1.25),
+            ]
+        ],
+        columns=[
+            *("pair", "stage", "model", "task", "method", "metric"),
+            *("value", "ci_low", "ci_high", "n"),
+        ],
+    )
+    assert rows_of(markdown(model_table(metrics))) == [
+        ["task", "pair", "stage", "accuracy", "nll (nats)"],
+        [":--", ":--", ":--", "--:", "--:"],
+        ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
+        ["t", "X", "aligned", "62.5 [61.5, 63.5]", MISSING],
+    ]

@@ -1,0 +1,105 @@
+"""Every demo task, from questions to accuracy, beside lm-evaluation-harness's own `HFLM`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+
+from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.inputs.library import TEMPLATES, Library, build
+from alignment_calibration.inputs.questions import write_questions
+
+ROOT = Path(__file__).parents[2]
+OWN_TASKS = ROOT / "workflow" / "tasks"
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CELLS = [
+    (prompt, task[prompt])
+    for task in CONFIG["tasks"].values()
+    for prompt in ("continuation", "choice")
+]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=list(CONFIG["models"]))
+def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A demo model's checkpoint, and the folder with the logit files of all its cells."""
+    checkpoint = ROOT / CONFIG["models"][request.param]["path"]
+    folder = tmp_path_factory.mktemp(request.param)
+    cells: list[str] = []
+    for prompt, name in CELLS:
+        questions = folder / f"{name}.questions.parquet"
+        write_questions(
+            [name],
+            limit=None,
+            num_fewshot=0,
+            letters=TEMPLATES["block"],
+            data=None,
+            task_folders=[],
+            own_tasks=OWN_TASKS,
+            where=f"tasks.{name}.{prompt}",
+            output=questions,
+        )
+        cells += ["--cell", str(questions), str(folder / f"{name}.parquet")]
+    model = {"model": request.param, "spec": {}, "revision": "", "path": str(checkpoint)}
+    (folder / "model.json").write_text(json.dumps(model))
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "alignment_calibration.scoring", "--dtype", "float32"),
+            *("--device", "cpu", "--threads", "1", "--model", str(folder / "model.json"), *cells),
+        ],
+        check=True,
+        cwd=ROOT,
+    )
+    return checkpoint, folder
+
+
+@pytest.fixture(scope="module")
+def hflm(scored: Any) -> HFLM:
+    return HFLM(pretrained=str(scored[0]), dtype=torch.float32, device="cpu", batch_size=16)
+
+
+@pytest.mark.parametrize(("prompt", "name"), CELLS)
+def test_log_probabilities_and_accuracy_equal_lm_evals(
+    scored: Any, hflm: HFLM, prompt: str, name: str, tmp_path: Path
+) -> None:
+    library = Library(OWN_TASKS)
+    (definition,) = library.definitions([name])
+    task = build(
+        library, definition, scratch=tmp_path, num_fewshot=0, letters=TEMPLATES["block"], data=None
+    )
+    results = lm_eval.simple_evaluate(
+        model=hflm,
+        tasks=[task],
+        task_manager=TaskManager(include_defaults=False),
+        bootstrap_iters=0,
+    )
+    assert results is not None
+    theirs = {
+        sample["doc_id"]: [float(answer[0]) for (answer,) in sample["resps"]]
+        for sample in results["samples"][name]
+    }
+    logits = pq.read_table(scored[1] / f"{name}.parquet")
+    rows = logits.to_pylist()
+    ours: dict[int, list[float]] = {}
+    for row in rows:
+        document = row["question_id"].rpartition("/")[2]
+        ours.setdefault(int(document), []).append(sum(row["token_logprobs"]))
+    assert len(ours) == len(theirs) > 150
+    for document, values in ours.items():
+        np.testing.assert_allclose(values, theirs[document], atol=1e-3, rtol=0)
+
+    method = "choice" if prompt == "choice" else "continuation_sum"
+    confidences = read_method(logits, method).to_pylist()
+    right = [np.argmax(row["probabilities"]) == row["gold"] for row in confidences]
+    assert np.mean(right) == pytest.approx(results["results"][name]["acc,none"])
