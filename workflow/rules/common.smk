@@ -2,25 +2,33 @@
 import re
 import sys
 from glob import escape, glob
+from pathlib import Path
 
-from alignment_calibration.study import config as study_config
+import alignment_calibration
 from alignment_calibration.errors import UserError
-from alignment_calibration.inputs.code import imported_code
 from alignment_calibration.files.atomic import canonical_json
-from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES, prompts_of
+from alignment_calibration.inputs.code import imported_code
+from alignment_calibration.study import config as study_config
+from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES
+from alignment_calibration.study.vocabulary import STAGES, prompts_of
 
-ROOT = Path(workflow.basedir)
-PACKAGE = ROOT / "workflow" / "alignment_calibration"
+# Wherever the workflow was included from, or imported as a module.
+WORKFLOW = Path(alignment_calibration.__file__).parents[1]
+ROOT = WORKFLOW.parent
 
 
 def read_config():
-    """The study's config. `config.yaml` is read only if no --configfile was given, since
-    Snakemake would merge the two and the other study would contain the demo's models.
+    """The study's config: what an importing workflow hands over, or the files of --configfile.
+
+    `config.yaml` is read only if there are none, since Snakemake would merge the two and the
+    other study would contain the demo's models.
     """
     settings = workflow.config_settings
-    files = list(settings.configfiles) or [ROOT / "config.yaml"]
-    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    schema = WORKFLOW / "schemas" / "config.schema.yaml"
     try:
+        if not workflow.modifier.is_main_snakefile():
+            return study_config.load([], config, schema)
+        files = list(settings.configfiles) or [ROOT / "config.yaml"]
         return study_config.load(files, settings.config or {}, schema)
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -35,9 +43,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 TASKS = list(STUDY["tasks"])
 PAIRS = list(STUDY["pairs"])
 MODELS = list(
-    dict.fromkeys(
-        pair[stage] for pair in STUDY["pairs"].values() for stage in ("base", "aligned")
-    )
+    dict.fromkeys(pair[stage] for pair in STUDY["pairs"].values() for stage in STAGES)
 )
 PROMPTS = {
     task: [
@@ -71,7 +77,7 @@ wildcard_constraints:
 def code(script):
     """A script and the modules of the package that it imports. As inputs they re-run a step after
     an edit (and, compared by checksum, not after a touch)."""
-    return list(map(str, imported_code(ROOT / "workflow" / "scripts" / f"{script}.py")))
+    return list(map(str, imported_code(WORKFLOW / "scripts" / f"{script}.py")))
 
 
 def config_slice(*keys):

@@ -36,7 +36,7 @@ rule figure:
             f"results/{w.study}/{name}.parquet"
             for name in (PUBLISHED_TIDY if w.study == PUBLISHED else TIDY)[w.figure]
         ],
-        caption=str(ROOT / "workflow/report/{figure}.rst"),
+        caption=str(WORKFLOW / "report/{figure}.rst"),
         code=lambda w: code(f"figure_{w.figure}"),
     output:
         pdf="figures/{study}/{figure}.pdf",
@@ -89,7 +89,7 @@ rule reliability_figure:
     input:
         base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",
         aligned=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['aligned']}.parquet",
-        caption=str(ROOT / "workflow/report/reliability.rst"),
+        caption=str(WORKFLOW / "report/reliability.rst"),
         code=code("figure_reliability"),
     output:
         pdf=f"{FIGURES}/reliability/{{pair}}/{{method}}.pdf",

@@ -2,7 +2,7 @@
 # that may touch a network.
 from alignment_calibration.inputs.library import TEMPLATES, Library
 
-LIBRARY = Library(ROOT / "workflow" / "tasks", STUDY["task_folders"])
+LIBRARY = Library(WORKFLOW / "tasks", STUDY["task_folders"])
 
 
 localrules:

@@ -13,7 +13,7 @@ rule run_summary:
             for task in TASKS
             for prompt in PROMPTS[task]
         ],
-        caption=str(ROOT / "workflow/report/run_summary.rst"),
+        caption=str(WORKFLOW / "report/run_summary.rst"),
         code=code("run_summary"),
     output:
         summary=report(

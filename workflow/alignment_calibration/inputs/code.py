@@ -4,6 +4,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 """
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,21 @@ def imported_code(entry: Path) -> list[Path]:
             found.add(file)
             pending += _imports(file)
     return sorted(found)
+
+
+def digest_of_code(entry: Path) -> str:
+    """A hexadecimal digest of the contents of `imported_code`, which changes with any of them."""
+    digest = hashlib.sha256()
+    for file in imported_code(entry):
+        digest.update(_digest(file))
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _digest(file: Path) -> bytes:
+    """Digest of a file's place in the package and of its content."""
+    place = "/".join(file.parts[-3:]).encode()
+    return hashlib.sha256(place + b"\0" + file.read_bytes()).digest()
 
 
 @cache
