@@ -6,7 +6,8 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.inputs.library import Library, stock_folder
+from alignment_calibration.inputs.library import Library
+from alignment_calibration.inputs.stock_tasks import stock_folder
 
 TASKS = Path(__file__).parents[2] / "workflow" / "tasks"
 

@@ -17,8 +17,11 @@ from lm_eval.tasks import TaskManager
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.parquet import read_parquet
-from alignment_calibration.inputs.library import TEMPLATES, Library, build, stock_folder
+from alignment_calibration.inputs.library import Library
+from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
+from alignment_calibration.inputs.stock_tasks import stock_folder
+from alignment_calibration.study.letters import TEMPLATES
 from support import documents
 from support.documents import arc
 

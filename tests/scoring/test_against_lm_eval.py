@@ -16,8 +16,10 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from alignment_calibration.calibration.confidences import read_method
-from alignment_calibration.inputs.library import TEMPLATES, Library, build
+from alignment_calibration.inputs.library import Library
+from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
+from alignment_calibration.study.letters import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
 OWN_TASKS = ROOT / "workflow" / "tasks"

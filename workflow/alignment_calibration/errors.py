@@ -1,10 +1,12 @@
-"""Errors that a user can mend, and how a step reports them."""
+"""Errors that a user can mend, what their messages are made of, and how a step reports them."""
 
 import contextlib
 import errno
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 #: Faults of a disk, not of the program: full, over a quota, read-only, closed to this user.
 _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
@@ -16,6 +18,24 @@ class UserError(Exception):
     The message takes one to three lines and names the place (file, key or question), what was
     found there and what is allowed.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message, folded and shortened to fit an error line."""
+    return shorten(" ".join(str(error).split()), 200)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: as JSON, shortened."""
+    return shorten(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """A text cut to `length`, in which what no screen shows is spelled out."""
+    seen = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: length + 1]
+    )
+    return seen if len(seen) <= length else seen[: length - 1] + "…"
 
 
 @contextlib.contextmanager

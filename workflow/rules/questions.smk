@@ -1,6 +1,7 @@
 # Questions: lm-eval's tasks, completed by the config, as one row per option. One of the two steps
 # that may touch a network.
-from alignment_calibration.inputs.library import TEMPLATES, Library
+from alignment_calibration.inputs.library import Library
+from alignment_calibration.study.letters import TEMPLATES
 
 LIBRARY = Library(WORKFLOW / "tasks", STUDY["task_folders"])
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import UserError, one_line
 
 
 def canonical_json(value: Any) -> str:
@@ -102,8 +102,3 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({one_line(error)})") from None
-
-
-def one_line(error: Exception) -> str:
-    """An exception's message, folded and shortened to fit an error line."""
-    return " ".join(str(error).split())[:200]

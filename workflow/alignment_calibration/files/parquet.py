@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import atomic_path, canonical_json, one_line
+from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.files.atomic import atomic_path, canonical_json
 
 IDENTITY_KEY = b"alignment_calibration"
 _DIGEST_KEY = b"content_sha256"

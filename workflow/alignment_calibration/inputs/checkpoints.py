@@ -12,8 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import one_line, sha256, write_json
+from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.files.atomic import sha256, write_json
 
 #: The files of a checkpoint that are read, in its top folder only. Weights that need unpickling,
 #: which can run any code, are not among them.

@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from alignment_calibration.contract.scoring import QUESTIONS
-from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import one_line
+from alignment_calibration.errors import UserError, one_line
 from alignment_calibration.files.parquet import write_parquet
-from alignment_calibration.inputs.library import LETTERS, Library, build
+from alignment_calibration.inputs.library import Library
+from alignment_calibration.inputs.lm_eval_task import build
+from alignment_calibration.study.letters import LETTERS
 
 Row = dict[str, Any]
 
@@ -37,7 +38,7 @@ def write_questions(
         limit: First documents taken of each lm-eval task; None takes all.
         num_fewshot: Worked examples before each question.
         letters: Jinja text of the letters prompt, for tasks of our own that have one.
-        data: Local files in place of the data set on the hub, see `tasks.build`.
+        data: Local files in place of the data set on the hub, see `lm_eval_task.build`.
         task_folders: The user's folders of task YAMLs.
         own_tasks: The workflow's folder of task YAMLs.
         where: Path of the config key that `names` stand under, for errors.

@@ -8,8 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import one_line
+from alignment_calibration.errors import UserError, one_line
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""What is wrong with a config, in words: violations of its JSON schema as one line each.
+
+Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from alignment_calibration.errors import shorten, shown
+
+
+def explain(error: jsonschema.ValidationError) -> str:
+    """One line for a violation: the key's path, what was found there and what is allowed."""
+    return _explain(_most_specific(error))
+
+
+def _most_specific(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """The innermost cause: of the alternatives of a `oneOf`, the one that was meant.
+
+    That is the only one of the right kind (a list, a mapping, …), if there is one.
+    """
+    while error.context:
+        alternatives: Any = error.validator_value
+        if all(set(part) == {"required"} for part in alternatives):
+            return error
+        other_kind = {
+            part.schema_path[0]
+            for part in error.context
+            if not part.path and part.validator in ("type", "const")
+        }
+        meant = [part for part in error.context if part.schema_path[0] not in other_kind]
+        if len({part.schema_path[0] for part in meant}) != 1:
+            return error
+        error = meant[0]
+    return error
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    """One line for one violation of the schema."""
+    where = ".".join(map(str, error.absolute_path)) or "top level"
+    found: Any = error.instance
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
+    match error.validator:
+        case "additionalProperties":
+            known = schema["properties"]
+            unknown = sorted(set(found) - set(known))[0]
+            return f"{where}: unknown key {shorten(unknown)!r}; {suggest(unknown, known)}"
+        case "required":
+            missing = next(key for key in wanted if key not in found)
+            return f"{where}: key {missing!r} is missing"
+        case "dependentRequired":
+            key, needed = next((key, keys) for key, keys in wanted.items() if key in found)
+            return f"{where}: key {key!r} is only for a {' and '.join(needed)} model"
+        case "oneOf" | "anyOf" if all("required" in part for part in wanted):
+            keys = " or ".join(part["required"][0] for part in wanted)
+            joined = ", ".join(sorted(found)) or "no key"
+            number = "exactly one" if error.validator == "oneOf" else "at least one"
+            return f"{where}: found {joined}; needs {number} of {keys}"
+        case "oneOf" | "anyOf":
+            allowed = " or ".join(_allowed(part) for part in wanted)
+        case "minItems" | "minProperties":
+            allowed = f"at least {wanted} entry"
+        case "uniqueItems":
+            allowed = "each entry only once"
+        case _:
+            allowed = _allowed(schema)
+    return f"{where}: found {shown(found)}; allowed: {allowed}"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """A value's schema in words."""
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    if "title" in schema:  # says in words what the pattern says in signs
+        return str(schema["title"])
+    kinds = schema.get("type", "value")
+    names = {"object": "mapping", "array": "list", "string": "text"}
+    words = " or ".join(
+        names.get(kind, str(kind)) for kind in (kinds if isinstance(kinds, list) else [kinds])
+    )
+    limits = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+        "minLength": "of length ≥",
+        "maxLength": "of length ≤",
+        "pattern": "that matches",
+        "minItems": "with entries ≥",
+    }
+    bounds = [f"{sign} {schema[key]}" for key, sign in limits.items() if key in schema]
+    return " ".join([words, " and ".join(bounds)]).strip()
+
+
+def suggest(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"allowed: {', '.join(list(known)[:20])}"
