@@ -1,5 +1,6 @@
 """Metrics, against other libraries, hand-worked cases and properties."""
 
+import calibration
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -12,10 +13,9 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
-import calibration
 from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from support.simulation import simulate, softmax
+from tests.support.simulation import simulate, softmax
 
 BINNED_ERRORS = [
     "ece",

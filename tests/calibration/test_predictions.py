@@ -12,7 +12,7 @@ from alignment_calibration.calibration.predictions import (
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.parquet import write_parquet
-from support.simulation import answers, simulate
+from tests.support.simulation import answers, simulate
 
 IDENTITY = {"cells": {prompt: {"questions_sha256": "a"} for prompt in ("continuation", "choice")}}
 

@@ -14,7 +14,7 @@ from alignment_calibration.calibration.resampling import (
     swaps,
 )
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from support.simulation import simulate_exchangeable_pair, simulate_pair
+from tests.support.simulation import simulate_exchangeable_pair, simulate_pair
 
 
 def stacked(blocks):

@@ -6,7 +6,7 @@ import pytest
 from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.sce_audit import audit, closed_form
-from support.simulation import simulate, write_confidences
+from tests.support.simulation import simulate, write_confidences
 
 
 @pytest.mark.parametrize("options", [2, 4, 5])

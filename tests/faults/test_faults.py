@@ -24,15 +24,15 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files import atomic as files
 from alignment_calibration.files import logits
 from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
-from support import study
+from tests.support.study import CHECKPOINTS, STUDY, Study, environment
 
 pytestmark = pytest.mark.slow
 
 MOMENTS = int(os.environ.get("FAULT_MOMENTS", "4"))
-CELL = Path(f"results/{study.STUDY}/logits/base/words/continuation.parquet")
-MODEL = f"results/{study.STUDY}/models/base.json"
-QUESTIONS = f"results/{study.STUDY}/questions/words/continuation.parquet"
-CHECKPOINT = study.ROOT / "data" / "demo" / "models" / "base"
+CELL = Path(f"results/{STUDY}/logits/base/words/continuation.parquet")
+MODEL = f"results/{STUDY}/models/base.json"
+QUESTIONS = f"results/{STUDY}/questions/words/continuation.parquet"
+CHECKPOINT = CHECKPOINTS["base"]
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +40,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose questions and models are there, and nothing is scored."""
     folder = tmp_path_factory.mktemp("prepared")
     tasks = {"words": {"continuation": "demo_words", "limit": 6}}
-    study.write_config(folder, tasks, ["continuation_sum", "continuation_min"])
-    models = [f"results/{study.STUDY}/models/{model}.json" for model in ("base", "aligned")]
-    run = study.run(folder, targets=[*models, QUESTIONS])
+    study = Study.reduced(folder, tasks, ["continuation_sum", "continuation_min"])
+    models = [f"results/{STUDY}/models/{model}.json" for model in ("base", "aligned")]
+    run = study.run(targets=[*models, QUESTIONS])
     assert run.returncode == 0, run.stderr
     return folder
 
@@ -52,7 +52,7 @@ def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     """The same study run to its end, and the seconds that took."""
     folder = copied(prepared, tmp_path_factory.mktemp("undisturbed") / "study")
     started = time.monotonic()
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode == 0, run.stderr
     return folder, time.monotonic() - started
 
@@ -83,16 +83,6 @@ def until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        study.command("--cores", "2"),
-        cwd=folder,
-        env=study.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
 @pytest.mark.parametrize("number", range(MOMENTS))
 def test_a_run_killed_at_a_random_moment_ends_like_any_other(
     number: int, prepared: Path, undisturbed: tuple[Path, float], tmp_path: Path
@@ -100,7 +90,7 @@ def test_a_run_killed_at_a_random_moment_ends_like_any_other(
     reference, seconds = undisturbed
     folder = copied(prepared, tmp_path / "study")
     moment = random.Random(number).uniform(0, seconds)
-    run = start(folder)
+    run = Study(folder).start()
     if number % 2:  # a scoring job is killed, some time after it started
         until(lambda: score_processes(folder) or run.poll() is not None, 120)
         time.sleep(moment / 3)
@@ -112,20 +102,20 @@ def test_a_run_killed_at_a_random_moment_ends_like_any_other(
         run.kill()
         run.wait()
         until(lambda: not score_processes(folder), 10)
-        unlocked = study.run(folder, "--unlock")
+        unlocked = Study(folder).run("--unlock")
         assert unlocked.returncode == 0, unlocked.stderr
-    finished = study.cells(folder)
-    resumed = study.run(folder)
+    finished = Study(folder).cells()
+    resumed = Study(folder).run()
     assert resumed.returncode == 0, resumed.stderr
-    assert study.tables(folder) == study.tables(reference)
-    assert study.leftovers(folder) == []
-    after = study.cells(folder)
+    assert Study(folder).tables() == Study(reference).tables()
+    assert Study(folder).leftovers() == []
+    after = Study(folder).cells()
     assert {cell: after[cell] for cell in finished} == finished, "a finished cell was scored again"
 
 
 def scoring_jobs(folder: Path) -> int:
     """How many scoring jobs a dry run lists."""
-    plan = study.run(folder, "--dry-run")
+    plan = Study(folder).run("--dry-run")
     assert plan.returncode == 0, plan.stderr
     return plan.stdout.count("rule score:")
 
@@ -136,7 +126,7 @@ def test_touched_files_are_not_made_again(undisturbed: tuple[Path, float], tmp_p
     for path in sorted((folder / "results").rglob("*")):
         moment = time.time() + draw.uniform(0, 100)
         os.utime(path, (moment, moment))
-    plan = study.run(folder, "--dry-run")
+    plan = Study(folder).run("--dry-run")
     assert "Nothing to be done" in plan.stdout + plan.stderr, plan.stdout
 
 
@@ -147,16 +137,16 @@ def test_a_clock_that_jumped_costs_no_cell(undisturbed: tuple[Path, float], tmp_
         if path.is_file():  # far in the future, or long ago
             moment = draw.choice([4_000_000_000, 1_000_000_000]) + draw.uniform(0, 100)
             os.utime(path, (moment, moment))
-    before = study.cells(folder)
-    run = study.run(folder)
+    before = Study(folder).cells()
+    run = Study(folder).run()
     if run.returncode:  # Snakemake takes no result that is older than what it was made of
         assert "clock skew" in run.stderr
         subprocess.run(["find", "results", "-newermt", "now", "-exec", "touch", "{}", "+"],
                        cwd=folder, check=True)  # fmt: skip
-        run = study.run(folder)
+        run = Study(folder).run()
     assert run.returncode == 0, run.stderr
-    assert study.cells(folder) == before
-    assert study.tables(folder) == study.tables(undisturbed[0])
+    assert Study(folder).cells() == before
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
 
 
 def test_results_copied_into_a_fresh_clone_are_not_scored_again(
@@ -166,11 +156,11 @@ def test_results_copied_into_a_fresh_clone_are_not_scored_again(
     folder.mkdir()
     shutil.copy(undisturbed[0] / "study.yaml", folder)
     subprocess.run(["cp", "-r", str(undisturbed[0] / "results"), str(folder)], check=True)
-    before = study.cells(folder)
-    run = study.run(folder)
+    before = Study(folder).cells()
+    run = Study(folder).run()
     assert run.returncode == 0, run.stderr
-    assert study.cells(folder) == before
-    assert study.tables(folder) == study.tables(undisturbed[0])
+    assert Study(folder).cells() == before
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
 
 
 def score(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -184,7 +174,7 @@ def score(folder: Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", program, "--model", MODEL, "--dtype", "float32", "--device", "cpu",
          "--cell", QUESTIONS, str(CELL)],
         cwd=folder,
-        env=study.environment(),
+        env=environment(),
         capture_output=True,
         text=True,
     )  # fmt: skip
@@ -194,11 +184,11 @@ def test_a_current_cell_is_kept_without_importing_torch(
     undisturbed: tuple[Path, float], tmp_path: Path
 ) -> None:
     folder = copied(undisturbed[0], tmp_path / "study")
-    before = study.cells(folder)
+    before = Study(folder).cells()
     run = score(folder)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == "False"
-    assert study.cells(folder) == before
+    assert Study(folder).cells() == before
 
 
 @pytest.fixture
@@ -262,19 +252,19 @@ def test_a_damaged_cell_stops_the_next_step_with_its_name(
     moment = (folder / CELL).stat().st_mtime
     (folder / CELL).write_bytes(content[: len(content) // 2])
     os.utime(folder / CELL, (moment, moment))  # as a disk damages it
-    for path in (folder / "results" / study.STUDY).iterdir():  # all that was made of the cells
+    for path in (folder / "results" / STUDY).iterdir():  # all that was made of the cells
         if path.is_file():
             path.unlink()
         elif path.name not in {"logits", "models", "questions"}:
             shutil.rmtree(path)
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode != 0
     assert f"error: {CELL}: damaged or cut short" in run.stderr
     assert "Traceback" not in run.stderr
     (folder / CELL).unlink()  # as the error asks
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode == 0, run.stderr
-    assert study.tables(folder) == study.tables(undisturbed[0])
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
 
 
 def test_a_checkpoint_changed_after_scoring_is_scored_again(
@@ -285,16 +275,16 @@ def test_a_checkpoint_changed_after_scoring_is_scored_again(
     config = (folder / "study.yaml").read_text(encoding="utf-8")
     config = config.replace(str(CHECKPOINT), str(checkpoint))
     (folder / "study.yaml").write_text(config, encoding="utf-8")
-    run = study.run(folder)  # the spec is another one
+    run = Study(folder).run()  # the spec is another one
     assert run.returncode == 0, run.stderr
     assert scoring_jobs(folder) == 0
-    before = study.cells(folder)
+    before = Study(folder).cells()
     weights = bytearray((checkpoint / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (checkpoint / "model.safetensors").write_bytes(weights)
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode == 0, run.stderr
-    after = study.cells(folder)
+    after = Study(folder).cells()
     changed = [name for name in after if after[name] != before[name]]
     assert changed == ["base/words/continuation.parquet"]
     revision = json.loads((folder / MODEL).read_text(encoding="utf-8"))["revision"]
@@ -318,8 +308,8 @@ def test_weights_that_are_not_numbers_are_found(prepared: Path, tmp_path: Path) 
     (error,) = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
     assert "question demo_words/" in error
     assert "Traceback" not in run.stderr
-    assert study.cells(folder) == {}
-    assert study.leftovers(folder) == []
+    assert Study(folder).cells() == {}
+    assert Study(folder).leftovers() == []
 
 
 @pytest.fixture
@@ -382,17 +372,17 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
     folder = results_on_small_disk
     free = shutil.disk_usage(folder / "results").free
     (folder / "results" / "ballast").write_bytes(bytes(free - 1024 * kilobytes))
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode != 0
     assert "No space left" in run.stderr
     assert "Traceback" not in run.stderr
-    assert study.leftovers(folder) == []
-    finished = study.cells(folder)
+    assert Study(folder).leftovers() == []
+    finished = Study(folder).cells()
     (folder / "results" / "ballast").unlink()
-    resumed = study.run(folder)
+    resumed = Study(folder).run()
     assert resumed.returncode == 0, resumed.stderr
-    assert study.tables(folder) == study.tables(undisturbed[0])
-    after = study.cells(folder)
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
+    after = Study(folder).cells()
     assert {cell: after[cell] for cell in finished} == finished, "a finished cell was scored again"
 
 
@@ -402,13 +392,13 @@ def test_a_run_in_a_read_only_folder_ends_at_once_and_changes_nothing(
     folder = results_on_small_disk
     remount = ["mount", str(folder / "results"), "-o"]
     subprocess.run([*remount, "remount,ro"], check=True)
-    run = study.run(folder)
+    run = Study(folder).run()
     assert run.returncode != 0
     assert "Read-only file system" in run.stdout + run.stderr
     subprocess.run([*remount, "remount,rw"], check=True)
-    resumed = study.run(folder)
+    resumed = Study(folder).run()
     assert resumed.returncode == 0, resumed.stderr
-    assert study.tables(folder) == study.tables(undisturbed[0])
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
 
 
 def test_a_run_short_of_memory_halves_its_batches_and_goes_on(
@@ -429,11 +419,9 @@ def test_a_run_short_of_memory_halves_its_batches_and_goes_on(
         "        return embedding(ids, *others, **more)\n"
         "    torch.nn.functional.embedding = scarce\n"
     )
-    environment = study.environment()
-    environment["PYTHONPATH"] = f"{scarce}{os.pathsep}{environment['PYTHONPATH']}"
-    run = subprocess.run(
-        study.command("--cores", "2"), cwd=folder, env=environment, capture_output=True, text=True
-    )
+    variables = environment()
+    variables["PYTHONPATH"] = f"{scarce}{os.pathsep}{variables['PYTHONPATH']}"
+    run = Study(folder).run(env=variables)
     assert run.returncode == 0, run.stderr
     logs = [log.read_text() for log in (folder / "results").rglob("logs/score*/**/*.log")]
     assert any("out of memory: goes on with a token budget of 32" in log for log in logs), logs
@@ -454,11 +442,11 @@ def test_a_second_run_in_the_same_folder_is_refused(
     prepared: Path, undisturbed: tuple[Path, float], tmp_path: Path
 ) -> None:
     folder = copied(prepared, tmp_path / "study")
-    first = start(folder)
+    first = Study(folder).start()
     until(lambda: score_processes(folder) or first.poll() is not None, 120)
-    second = study.run(folder)
+    second = Study(folder).run()
     assert second.returncode != 0
     assert "lock" in second.stderr.lower()
     assert first.wait(timeout=600) == 0
-    assert study.tables(folder) == study.tables(undisturbed[0])
-    assert study.leftovers(folder) == []
+    assert Study(folder).tables() == Study(undisturbed[0]).tables()
+    assert Study(folder).leftovers() == []

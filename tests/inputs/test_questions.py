@@ -22,8 +22,8 @@ from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.inputs.stock_tasks import stock_folder
 from alignment_calibration.study.letters import TEMPLATES
-from support import documents
-from support.documents import arc
+from tests.support import documents
+from tests.support.documents import arc
 
 TASKS = Path(__file__).parents[2] / "workflow" / "tasks"
 DATA = Path("../shared/data")

@@ -26,7 +26,7 @@ from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
 from alignment_calibration.pairs.mean_changes import effects, pair_effects
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
-from support.simulation import simulate_pair, write_confidences
+from tests.support.simulation import simulate_pair, write_confidences
 
 STATISTICS = {
     "bins": 10,

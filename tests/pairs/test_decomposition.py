@@ -6,7 +6,7 @@ import pytest
 from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.pairs.decomposition import contributions, decompose_pair, parts
-from support.simulation import simulate_pair, write_confidences
+from tests.support.simulation import simulate_pair, write_confidences
 
 
 def test_contributions_add_up_to_the_metrics():

@@ -19,7 +19,7 @@ from alignment_calibration.pairs.multiverse import (
     worsening,
 )
 from alignment_calibration.study.vocabulary import CONTINUATION, READINGS
-from support.simulation import simulate_pair
+from tests.support.simulation import simulate_pair
 
 
 def logit_rows(token_logprobs, sizes, gold, byte_counts=None):

@@ -15,7 +15,7 @@ from alignment_calibration.pairs.temperature import (
     fit_temperature,
     temperature_effects,
 )
-from support.simulation import answers, simulate, simulate_pair, softmax, write_confidences
+from tests.support.simulation import answers, simulate, simulate_pair, softmax, write_confidences
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])

@@ -7,7 +7,7 @@ import pytest
 from alignment_calibration.reference.against_published import compare, comparison_table, summarise
 from alignment_calibration.reference.published import read_published
 from alignment_calibration.report.tables import latex, markdown
-from support.made_changes import make_changes
+from tests.support.made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 

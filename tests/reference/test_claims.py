@@ -9,7 +9,7 @@ import pytest
 from alignment_calibration.reference.claims import claims_table, evaluate, w_interval
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.report.tables import markdown
-from support.made_changes import make_changes
+from tests.support.made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 

@@ -1,10 +1,5 @@
 """The published numbers: against the paper's own table and the list the figures were taken from."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,8 +21,8 @@ from alignment_calibration.reference.published import (
     table_1,
 )
 from alignment_calibration.report.tables import markdown, rank_table
+from tests.support.study import DEMO_CONFIG, ROOT, Study
 
-ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "data" / "published" / "changes.csv"
 SOURCE = ROOT.parent / "shared" / "published" / "oh2024_changes.csv"
 
@@ -174,17 +169,8 @@ def test_audit_is_a_file_of_the_contract(tmp_path):
 @pytest.mark.slow
 def test_the_workflow_makes_the_published_study_anywhere(tmp_path):
     tables = tmp_path / "results" / "published" / "tables"
-    targets = ["table_1.md", "claims.csv", "audit.tex"]
-    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
-    command += ["--configfile", ROOT / "config.yaml", "--quiet", "all", "--cores", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-    run = subprocess.run(
-        [sys.executable, "-m", *command, *(f"results/published/tables/{name}" for name in targets)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    targets = [f"results/published/tables/{n}" for n in ("table_1.md", "claims.csv", "audit.tex")]
+    run = Study(tmp_path, targets, DEMO_CONFIG).run()
     assert run.returncode == 0, run.stderr[-2000:]
     assert "| 2 | Llama-2-7b | Llama-2-7b | gemma-7b |" in (tables / "table_1.md").read_text()
     claims = pd.read_csv(tables / "claims.csv")

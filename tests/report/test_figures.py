@@ -16,8 +16,8 @@ from alignment_calibration.calibration.reliability import bins, curve
 from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
 from alignment_calibration.study.vocabulary import METHODS
-from support.made_changes import make_changes
-from support.made_study import TASKS, make_study
+from tests.support.made_changes import make_changes
+from tests.support.made_study import TASKS, make_study
 
 #: The table that each figure reads.
 TABLES = {

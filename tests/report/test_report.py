@@ -1,18 +1,15 @@
 """The report, opened in a browser: a click on a figure shows it, and its caption has numbers."""
 
-import os
 import shutil
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from alignment_calibration.files.atomic import write_json
 from alignment_calibration.report.run_summary import summarise
+from tests.support.study import DEMO_CONFIG, Study
 
-ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 #: Clicks as a reader would: the results, the first figure, what is known of it. What was seen
@@ -52,22 +49,13 @@ window.addEventListener("load", async () => {
 """
 
 
-def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
-    subprocess.run(
-        [*command, "--directory", folder, "figures/published/figure1.png", *arguments],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
-        cwd=ROOT,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_a_click_shows_the_figure(tmp_path):
-    snakemake(tmp_path)
-    snakemake(tmp_path, "--report", "report.zip")
+    study = Study(tmp_path, ["figures/published/figure1.png"], DEMO_CONFIG)
+    for arguments in ([], ["--report", "report.zip"]):
+        run = study.run(*arguments)
+        assert run.returncode == 0, run.stderr
     with zipfile.ZipFile(tmp_path / "report.zip") as report:
         report.extractall(tmp_path)
     page = tmp_path / "report" / "report.html"

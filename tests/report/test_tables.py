@@ -22,7 +22,7 @@ from alignment_calibration.report.tables import (
     rate_cell,
     write_table,
 )
-from support.made_changes import make_changes
+from tests.support.made_changes import make_changes
 
 
 def rates_of(task, **rates):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import study
+from tests.support.study import Study, environment
 
 HERE = Path(__file__).parent
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -38,7 +38,7 @@ class Cluster:
     @property
     def environment(self) -> dict[str, str]:
         configuration = str(self.folder / "slurm.conf")
-        variables = study.environment(
+        variables = environment(
             SLURM_CONF=configuration,
             TEST_SLURM_CONF=configuration,
             # The GPUs that a job sees, by number: what it leases of them is in its log.
@@ -113,8 +113,6 @@ TASKS = {
     "words": {"continuation": "demo_words", "choice": "demo_words_choice", "limit": 8},
 }
 
-METHODS = ["continuation_sum", "continuation_min", "choice"]
-
 #: What this cluster wants in place of the profile's section on the site.
 SITE = [
     "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
@@ -124,51 +122,45 @@ SITE = [
 ]  # fmt: skip
 
 
-def submit(folder: Path, cluster: Cluster, log: str) -> subprocess.Popen[bytes]:
-    with open(folder / log, "wb") as stream:
-        return subprocess.Popen(
-            study.command(*SITE, profile="slurm"),
-            cwd=folder,
-            env=cluster.environment,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
+def submit(study: Study, cluster: Cluster, log: Path) -> subprocess.Popen[bytes]:
+    return study.start(*SITE, profile="slurm", env=cluster.environment, log=log)
 
 
 def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    local, remote = tmp_path / "local", tmp_path / "remote"
-    for folder in (local, remote):
-        folder.mkdir()
-        study.write_config(folder, TASKS, METHODS, scoring={"load_once": False})
-    undisturbed = study.run(local)
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+    local, remote = (
+        Study.reduced(tmp_path / name, TASKS, scoring={"load_once": False})
+        for name in ("local", "remote")
+    )
+    undisturbed = local.run()
     assert undisturbed.returncode == 0, undisturbed.stderr
 
     # A scoring job is cancelled; when it is tried again and a cell is done, Snakemake is killed.
-    first = submit(remote, cluster, "first.log")
-    log = remote / "first.log"
+    log = remote.folder / "first.log"
+    first = submit(remote, cluster, log)
     until(lambda: cluster.running() or first.poll() is not None, 300)
     cluster.call("scancel", cluster.running()[0])
     until(lambda: (cluster.running(), "Trying to restart job" in log.read_text())[1], 300)
-    until(lambda: (cluster.running(), study.cells(remote))[1], 300)
+    until(lambda: (cluster.running(), remote.cells())[1], 300)
     assert first.poll() is None, log.read_text()
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    before = study.cells(remote)
+    before = remote.cells()
 
-    subprocess.run(
-        study.command("--unlock", "--cores", "1"), cwd=remote, env=cluster.environment, check=True
-    )
-    second = submit(remote, cluster, "second.log")
+    unlocked = remote.run("--unlock", env=cluster.environment)
+    assert unlocked.returncode == 0, unlocked.stderr
+    log = remote.folder / "second.log"
+    second = submit(remote, cluster, log)
     until(lambda: (cluster.running(), second.poll() is not None)[1], 600)
-    assert second.returncode == 0, (remote / "second.log").read_text(encoding="utf-8")
+    assert second.returncode == 0, log.read_text(encoding="utf-8")
 
-    after = study.cells(remote)
+    after = remote.cells()
     assert len(after) == CELLS
     assert {cell: after[cell] for cell in before} == before, "a finished cell was scored again"
-    assert study.tables(remote) == study.tables(local)
+    assert remote.tables() == local.tables()
     # One device each, out of four, and never more jobs at once than devices.
     assert len(cluster.devices) > 4
     assert set(cluster.devices.values()) <= {"0", "1", "2", "3"}
@@ -176,12 +168,13 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
 
 
 def test_a_job_per_model_scores_all_its_cells(cluster: Cluster, tmp_path: Path) -> None:
-    study.write_config(tmp_path, TASKS, METHODS)
+    study = Study.reduced(tmp_path, TASKS)
     cluster.devices.clear()
-    run = submit(tmp_path, cluster, "run.log")
+    log = tmp_path / "run.log"
+    run = submit(study, cluster, log)
     until(lambda: (cluster.running(), run.poll() is not None)[1], 600)
-    assert run.returncode == 0, (tmp_path / "run.log").read_text(encoding="utf-8")
-    assert len(study.cells(tmp_path)) == CELLS
+    assert run.returncode == 0, log.read_text(encoding="utf-8")
+    assert len(study.cells()) == CELLS
     assert len(cluster.devices) == 2  # jobs with a GPU: one for each model
 
 
@@ -190,21 +183,16 @@ def test_the_profile_asks_for_the_gpus_of_the_spec(
     rule: str, load_once: bool, tmp_path: Path
 ) -> None:
     methods = ["continuation_sum", "choice"]
-    study.write_config(tmp_path, TASKS, methods, scoring={"load_once": load_once})
-    text = (tmp_path / "study.yaml").read_text(encoding="utf-8")
-    text = text.replace("models/aligned", "models/aligned\n    gpus: 2")
-    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
-    plan = subprocess.run(
-        study.command("--dry-run", profile="slurm"),
-        cwd=tmp_path,
-        env=study.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    study = Study.reduced(tmp_path, TASKS, methods, scoring={"load_once": load_once})
+    config = study.config
+    config["models"]["aligned"]["gpus"] = 2
+    study.write(config)
+    plan = study.run("--dry-run", profile="slurm")
+    assert plan.returncode == 0, plan.stderr
     asked = dict(
         re.findall(
-            rf"rule {rule}:\n(?:.*\n)*?    wildcards: model=(\w+).*\n(?:.*\n)*?.*\bgpu=(\d)", plan
+            rf"rule {rule}:\n(?:.*\n)*?    wildcards: model=(\w+).*\n(?:.*\n)*?.*\bgpu=(\d)",
+            plan.stdout,
         )
     )
     assert asked == {"base": "1", "aligned": "2"}

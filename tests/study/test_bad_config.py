@@ -15,8 +15,8 @@ import yaml
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.study import config
+from tests.support.study import ROOT, Study, environment
 
-ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 # Every key that the schema knows, with a valid value.
@@ -369,23 +369,11 @@ def test_anchors_and_merges_are_allowed(tmp_path: Path) -> None:
     assert study["models"]["again"] == {**study["models"]["base"], "path": "other"}
 
 
-def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
-         "--workflow-profile", "none", "--cores", "1", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )  # fmt: skip
-
-
 def test_snakemake_itself_stops_at_broken_configs(tmp_path: Path) -> None:
     cases = [case for case in corpus() if "bomb of" not in case[0] and "deep" not in case[0]]
     for name, text in random.Random(0).sample(cases, 3):
         (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
-        run = run_snakemake(tmp_path, "--configfile", "broken.yaml")
+        run = Study(tmp_path, targets=(), config_file="broken.yaml").run()
         assert run.returncode != 0, name
         assert "Traceback" not in run.stderr, (name, run.stderr)
         assert len(run.stderr.splitlines()) <= 4, run.stderr
@@ -400,7 +388,7 @@ def test_the_command_line_names_the_line_that_snakemake_does_not(tmp_path: Path)
         [sys.executable, "-m", "alignment_calibration.study.config", "broken.yaml",
          "--schema", str(SCHEMA)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+        env=environment(),
         capture_output=True,
         text=True,
     )  # fmt: skip

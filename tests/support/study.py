@@ -1,36 +1,27 @@
-"""A small study for tests that run the whole workflow, in folders of their own."""
+"""Studies in folders of their own, run by the repository's workflow."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
 ROOT = Path(__file__).parents[2]
+DEMO_CONFIG = ROOT / "config.yaml"
+#: The demo's models, by stage.
+CHECKPOINTS = {stage: ROOT / "data" / "demo" / "models" / stage for stage in ("base", "aligned")}
+
+#: The name of every reduced study, and the tables of one with what they are made of.
 STUDY = "reduced"
+TABLES = ("tables", f"results/{STUDY}/metrics.csv")
 
-#: The tables of a study, and what they are made of.
-TARGETS = ("tables", f"results/{STUDY}/metrics.csv")
-
-
-def write_config(
-    folder: Path, tasks: dict[str, Any], methods: Sequence[str], **sections: Any
-) -> None:
-    """Write `study.yaml`: the demo's models on few questions and with few resamples."""
-    models = ROOT / "data" / "demo" / "models"
-    config = {
-        "study": STUDY,
-        "models": {stage: {"path": str(models / stage)} for stage in ("base", "aligned")},
-        "pairs": {"Demo": {"base": "base", "aligned": "aligned"}},
-        "tasks": tasks,
-        "methods": list(methods),
-        "statistics": {"resamples": 20, "permutations": 20},
-        **sections,
-    }
-    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+Config = dict[str, Any]
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -40,51 +31,156 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": package, "OMP_NUM_THREADS": "1", **extra}
 
 
-def command(
-    *arguments: str, targets: Sequence[str] = TARGETS, profile: str = "default"
-) -> list[str]:
-    """A Snakemake command on the study in the current folder."""
-    return [
-        sys.executable, "-m", "snakemake", *targets, "--snakefile", str(ROOT / "Snakefile"),
-        "--configfile", "study.yaml", "--workflow-profile", str(ROOT / "profiles" / profile),
-        *arguments,
-    ]  # fmt: skip
+def demo_config() -> Config:
+    """The config of the demo."""
+    return read(DEMO_CONFIG)
 
 
-def run(
-    folder: Path, *arguments: str, targets: Sequence[str] = TARGETS
-) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on two cores, to its end."""
-    return subprocess.run(
-        command("--cores", "2", *arguments, targets=targets),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+def read(file: Path) -> Config:
+    config: Config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return config
 
 
-def tables(folder: Path) -> dict[str, bytes]:
-    """What a study ends in, and the cells it stands on: every file whose bytes must agree."""
-    results = folder / "results" / STUDY
-    files = [
-        *results.glob("*.*"),
-        *results.glob("tables/*"),
-        *results.rglob("logits/**/[!.]*.parquet"),
-    ]
-    return {str(file.relative_to(results)): file.read_bytes() for file in sorted(files)}
+@dataclass(frozen=True)
+class Study:
+    """A folder with a config, in which the repository's workflow runs.
 
+    Attributes:
+        folder: where Snakemake runs; results and figures lie below it.
+        targets: what a run makes if it names nothing; empty means all of the study.
+        config_file: relative to the folder.
+        root: of the repository whose workflow runs.
+    """
 
-def cells(folder: Path) -> dict[str, tuple[int, int]]:
-    """The scored cells of a study, each with what changes if it is written again."""
-    results = folder / "results" / STUDY / "logits"
-    return {
-        str(file.relative_to(results)): (file.stat().st_ino, file.stat().st_size)
-        for file in sorted(results.rglob("[!.]*.parquet"))
-    }
+    folder: Path
+    targets: Sequence[str] = TABLES
+    config_file: str | Path = "study.yaml"
+    root: Path = ROOT
 
+    @classmethod
+    def reduced(
+        cls,
+        folder: Path,
+        tasks: Mapping[str, Any],
+        methods: Sequence[str] = ("continuation_sum", "continuation_min", "choice"),
+        targets: Sequence[str] = TABLES,
+        **sections: Any,
+    ) -> Self:
+        """The demo's models on a few questions, with few resamples; its tables by default."""
+        study = cls(folder, targets)
+        study.write(
+            {
+                "study": STUDY,
+                "models": {stage: {"path": str(path)} for stage, path in CHECKPOINTS.items()},
+                "pairs": {"Demo": {"base": "base", "aligned": "aligned"}},
+                "tasks": dict(tasks),
+                "methods": list(methods),
+                "statistics": {"resamples": 20, "permutations": 20},
+                **sections,
+            }
+        )
+        return study
 
-def leftovers(folder: Path) -> list[str]:
-    """Temporary files that were left beside their targets."""
-    return [str(path) for path in (folder / "results").rglob(".*") if path.is_file()]
+    @property
+    def config(self) -> Config:
+        """The config as it stands in the file: a new copy each time."""
+        return read(self.folder / self.config_file)
+
+    def write(self, config: Config) -> None:
+        text = yaml.safe_dump(config, sort_keys=False)
+        (self.folder / self.config_file).write_text(text, encoding="utf-8")
+
+    def copied(self, folder: Path) -> Self:
+        """A copy of the study in another folder, dates and all."""
+        shutil.copytree(self.folder, folder)
+        return type(self)(folder, self.targets, self.config_file, self.root)
+
+    def command(
+        self, *arguments: str, targets: Sequence[str] | None = None, profile: str = "default"
+    ) -> list[str]:
+        """A Snakemake command, to be run in the folder; on two cores with the default profile."""
+        return [
+            *(sys.executable, "-m", "snakemake", *(self.targets if targets is None else targets)),
+            *("--snakefile", str(self.root / "Snakefile"), "--configfile", str(self.config_file)),
+            *("--workflow-profile", str(self.root / "profiles" / profile)),
+            *(("--cores", "2") if profile == "default" else ()),
+            *arguments,
+        ]
+
+    def run(
+        self,
+        *arguments: str,
+        targets: Sequence[str] | None = None,
+        profile: str = "default",
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake to its end."""
+        return subprocess.run(
+            self.command(*arguments, targets=targets, profile=profile),
+            cwd=self.folder,
+            env=env or environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    def start(
+        self,
+        *arguments: str,
+        profile: str = "default",
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start Snakemake in a process group of its own and go on."""
+        with open(log or os.devnull, "wb") as stream:
+            return subprocess.Popen(
+                self.command(*arguments, profile=profile),
+                cwd=self.folder,
+                env=env or environment(),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    def planned(self, **changes: Any) -> dict[str, list[str]]:
+        """The jobs that a dry run lists, on the config with `changes` to its top-level keys:
+        rule → wildcards of its jobs, sorted.
+        """
+        study = type(self)(self.folder, self.targets, "changed.yaml", self.root)
+        study.write({**self.config, **changes})
+        result = study.run("--dry-run")
+        assert result.returncode == 0, result.stderr
+        jobs: dict[str, list[str]] = {}
+        rule = ""
+        for line in (result.stdout + result.stderr).splitlines():
+            if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
+                rule = match[1]
+                jobs.setdefault(rule, [])
+            elif match := re.match(r"    wildcards: (.*)", line):
+                jobs[rule].append(match[1])
+        return {rule: sorted(wildcards) for rule, wildcards in jobs.items()}
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / STUDY
+
+    def tables(self) -> dict[str, bytes]:
+        """What a study ends in, and the cells it stands on: files whose bytes must agree."""
+        files = [
+            *self.results.glob("*.*"),
+            *self.results.glob("tables/*"),
+            *self.results.rglob("logits/**/[!.]*.parquet"),
+        ]
+        return {str(file.relative_to(self.results)): file.read_bytes() for file in sorted(files)}
+
+    def cells(self) -> dict[str, tuple[int, int]]:
+        """The scored cells, each with what changes if it is written again."""
+        folder = self.results / "logits"
+        return {
+            str(file.relative_to(folder)): (file.stat().st_ino, file.stat().st_size)
+            for file in sorted(folder.rglob("[!.]*.parquet"))
+        }
+
+    def leftovers(self) -> list[str]:
+        """Temporary files that were left beside their targets."""
+        return [str(path) for path in (self.folder / "results").rglob(".*") if path.is_file()]

@@ -1,12 +1,11 @@
 """The example profile for other schedulers, with a scheduler that only notes what it is asked."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import study
+from tests.support.study import STUDY, Study, environment
 
 SCHEDULER = """\
 #!/bin/sh
@@ -21,23 +20,18 @@ echo 1
 @pytest.mark.slow
 def test_jobs_go_through_any_submit_command(tmp_path: Path) -> None:
     tasks = {"words": {"continuation": "demo_words", "limit": 4}}
-    study.write_config(tmp_path, tasks, ["continuation_sum"])
+    study = Study.reduced(tmp_path, tasks, ["continuation_sum"])
     qsub = tmp_path / "bin" / "qsub"
     qsub.parent.mkdir()
     qsub.write_text(SCHEDULER.format(log=tmp_path / "requests"), encoding="utf-8")
     qsub.chmod(0o755)
-    environment = study.environment()
-    environment["PATH"] = f"{qsub.parent}{os.pathsep}{environment['PATH']}"
-    cell = f"results/{study.STUDY}/logits/base/words/continuation.parquet"
-    run = subprocess.run(
-        study.command("--latency-wait", "10", targets=[cell], profile="cluster-generic"),
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    variables = environment()
+    variables["PATH"] = f"{qsub.parent}{os.pathsep}{variables['PATH']}"
+    cell = f"results/{STUDY}/logits/base/words/continuation.parquet"
+    run = study.run(
+        "--latency-wait", "10", targets=[cell], profile="cluster-generic", env=variables
     )
     assert run.returncode == 0, run.stderr
-    assert list(study.cells(tmp_path)) == ["base/words/continuation.parquet"]
+    assert list(study.cells()) == ["base/words/continuation.parquet"]
     (request,) = (tmp_path / "requests").read_text(encoding="utf-8").splitlines()
     assert "-q gpu.q -pe smp 1 -l h_rt=00:1440:00,h_vmem=16000M,gpu=1 " in request

@@ -6,20 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
-from support import study
+from tests.support.study import CHECKPOINTS, ROOT, Study
 
-PACKAGE = study.ROOT / "workflow"
+PACKAGE = ROOT / "workflow"
 EVIL = "$(touch pwned)`touch pwned`;'\"& touch pwned #"
 
 
 @pytest.mark.slow
 def test_no_value_of_a_config_reaches_a_shell(tmp_path: Path) -> None:
     """A study that runs to its end with a command in every string that is not a slug."""
-    shutil.copytree(study.ROOT / "data" / "demo" / "models" / "base", tmp_path / EVIL / "base")
-    shutil.copytree(study.ROOT / "data" / "demo" / "models" / "aligned", tmp_path / EVIL / "tuned")
-    documents = (study.ROOT / "data" / "demo" / "questions" / "physical.jsonl").read_text(
+    shutil.copytree(CHECKPOINTS["base"], tmp_path / EVIL / "base")
+    shutil.copytree(CHECKPOINTS["aligned"], tmp_path / EVIL / "tuned")
+    documents = (ROOT / "data" / "demo" / "questions" / "physical.jsonl").read_text(
         encoding="utf-8"
     )
     (tmp_path / EVIL / f"{EVIL}.jsonl").write_text(
@@ -44,11 +43,9 @@ def test_no_value_of_a_config_reaches_a_shell(tmp_path: Path) -> None:
     }
     for number, content in enumerate((task, letters)):
         (tmp_path / EVIL / f"{EVIL}{number}.yaml").write_text(json.dumps(content), encoding="utf-8")
-    config = {
-        "study": study.STUDY,
-        "models": {"base": {"path": f"{EVIL}/base"}, "aligned": {"path": f"{EVIL}/tuned"}},
-        "pairs": {"Demo": {"base": "base", "aligned": "aligned"}},
-        "tasks": {
+    study = Study.reduced(
+        tmp_path,
+        {
             "physical": {
                 "continuation": EVIL,
                 "choice": [f"{EVIL} choice"],
@@ -56,18 +53,17 @@ def test_no_value_of_a_config_reaches_a_shell(tmp_path: Path) -> None:
                 "data": {"file": f"{EVIL}/{EVIL}.jsonl", "format": "json"},
             }
         },
-        "letters": {
+        models={"base": {"path": f"{EVIL}/base"}, "aligned": {"path": f"{EVIL}/tuned"}},
+        letters={
             "mine": EVIL + "{% for o in options %}{{ letters[loop.index0] }} {{ o }}{% endfor %}"
         },
-        "task_folders": [EVIL],
-        "statistics": {"resamples": 20, "permutations": 20},
-    }
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    run = study.run(tmp_path)
+        task_folders=[EVIL],
+    )
+    run = study.run()
     assert run.returncode == 0, run.stderr
-    assert len(study.cells(tmp_path)) == 4
+    assert len(study.cells()) == 4
     assert list(tmp_path.rglob("pwned")) == []
-    assert not (study.ROOT / "pwned").exists()
+    assert not (ROOT / "pwned").exists()
 
 
 def test_nothing_is_unpickled() -> None:
