@@ -1,6 +1,6 @@
 """How long do the statistics take? The section "Statistics" of docs/performance.md.
 
-    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/calibration.py
+    OMP_NUM_THREADS=1 python -m benchmarks.calibration
 
 Simulated models at the sizes of the paper's study: 14 models × 10 tasks × 3 methods, 34,653
 questions per model. A job per model, and one per pair, as the workflow has them, on `--cores`
@@ -29,7 +29,7 @@ from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import bootstrap_weights
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from simulation import simulate, simulate_pair
+from tests.support.simulation import simulate, simulate_pair
 
 #: Questions and options of the study's tasks.
 TASKS = {

@@ -1,9 +1,9 @@
 """How often do intervals hold the truth, and tests reject it? The tables of docs/statistics.md.
 
-    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/coverage.py
+    OMP_NUM_THREADS=1 python -m benchmarks.coverage
 
-Simulated pairs of models (tests/simulation.py) have known changes; each trial draws questions,
-takes the intervals of every metric and looks whether they hold the population's.
+Simulated pairs of models (tests/support/simulation.py) have known changes; each trial draws
+questions, takes the intervals of every metric and looks whether they hold the population's.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.calibration.resampling import bootstrap_weights, interval
 from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from simulation import simulate_exchangeable_pair, simulate_pair
+from tests.support.simulation import simulate_exchangeable_pair, simulate_pair
 
 #: Temperatures of base and aligned model; 1 is calibrated, less is over-confident.
 SCENARIOS = {

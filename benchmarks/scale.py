@@ -1,6 +1,6 @@
 """Time and memory that Snakemake takes to plan large studies.
 
-    python benchmarks/scale.py
+    python -m benchmarks.scale
 
 Dry-runs the reference study and a generated one of 100 models and 60 tasks (12,000 score jobs), and
 prints for each the jobs planned, wall time, CPU time and peak memory.
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests.support.study import ROOT, Study, environment
+
 PAIRS = 50
 TASKS = 60
 OURS = ["arc_easy", "arc_challenge", "piqa", "hellaswag"]
@@ -43,16 +44,13 @@ def generated_study() -> dict[str, object]:
 
 def measure(config: Path) -> str:
     """Dry-run a study in an empty folder."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--snakefile", ROOT / "Snakefile"]
-    profile = ROOT / "profiles" / "default"
-    options = ["--workflow-profile", profile, "--configfile", config.resolve()]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
+        study = Study(Path(folder), targets=(), config_file=config.resolve())
         start = time.perf_counter()
         process = subprocess.Popen(
-            list(map(str, [*command, *options])),
+            study.command("--dry-run"),
             cwd=folder,
-            env=environment,
+            env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -62,10 +60,7 @@ def measure(config: Path) -> str:
         text = output.read()
     if status:
         sys.exit(text[-2000:])
-    jobs = {
-        name: int(re.search(rf"^{name} +(\d+)$", text, re.MULTILINE)[1])
-        for name in ("score", "total")
-    }
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
     return (
         f"{jobs['total']} jobs, {jobs['score']} of them score: {seconds:.1f} s, "
         f"CPU {usage.ru_utime + usage.ru_stime:.1f} s, {usage.ru_maxrss / 2**20:.2f} GiB"

@@ -5,7 +5,7 @@ repeatedly; HFLM at each of several batch sizes, of which the fastest counts (on
 slow again in the first round is not tried in the later ones). Times are CPU times of the process
 (on a GPU: wall times), so that other programs on the machine disturb them little.
 
-    python benchmarks/scoring.py --model CHECKPOINT --data FOLDER --workloads arc_easy piqa
+    python -m benchmarks.scoring --model CHECKPOINT --data FOLDER --workloads arc_easy piqa
 
 FOLDER holds `arc_easy_test.jsonl` and `piqa_validation.jsonl`, as on the hub. The workloads
 `random`, `header` and `header_letters` need none: random tokens, in questions of 60 with four
