@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support import study
+from tests.support import study
 
 SNAKEFILE = """\
 configfile: "mine.yaml"
