@@ -29,10 +29,11 @@ import numpy as np
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.backends import choose
 from alignment_calibration.scoring.load import load_checkpoint, resolve_device
+from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tokenization import encode, max_length
-from alignment_calibration.scoring.tree import TreeScorer, best_scorer
+from alignment_calibration.scoring.tree import TreeScorer
 
 LETTERS = "ABCDE"
 
@@ -168,7 +169,7 @@ def compare(workload: str, arguments: argparse.Namespace, checkpoint: Any) -> li
         (("", ""), list(request.context_ids), list(request.continuation_ids))
         for request in requests
     ]
-    scorer = best_scorer(model, device, arguments.token_budget)
+    _, scorer = choose(model, device, arguments.token_budget)
     assert isinstance(scorer, TreeScorer)
     hflm = HFLM(pretrained=model, tokenizer=checkpoint.tokenizer)
     measured = Measured(model, device)

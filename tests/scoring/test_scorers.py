@@ -10,9 +10,11 @@ import torch
 import transformers
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.scoring import Request, onednn
+from alignment_calibration.scoring import onednn
+from alignment_calibration.scoring.backends import choose, why_not
 from alignment_calibration.scoring.plain import PlainScorer
-from alignment_calibration.scoring.tree import TreeScorer, best_scorer, why_not
+from alignment_calibration.scoring.scorer import Request
+from alignment_calibration.scoring.tree import TreeScorer
 
 CPU = torch.device("cpu")
 VOCABULARY = 97
@@ -140,7 +142,7 @@ def ignore(number: int) -> None:
 def test_tree_agrees_with_single_sequences_under_any_budget(architecture, requests):
     model = tiny(TREE[architecture]())
     wanted = one_by_one(model, requests)
-    assert isinstance(best_scorer(model, CPU, None), TreeScorer)
+    assert choose(model, CPU)[0] == "tree"
     for budget in (30, 100, 100_000):
         scorer = TreeScorer(model, CPU, budget)
         assert largest_difference(scorer.score(requests, ignore), wanted) < 1e-4
@@ -158,7 +160,8 @@ def test_the_sliding_window_matters_in_these_tests(architecture, requests):
 def test_other_architectures_fall_back_and_say_so(architecture, requests, caplog):
     model = tiny(PLAIN[architecture]())
     with caplog.at_level(logging.WARNING, logger="alignment_calibration"):
-        scorer = best_scorer(model, CPU, 64)
+        name, scorer = choose(model, CPU, 64)
+    assert name == "plain"
     assert isinstance(scorer, PlainScorer)
     said = [r for r in caplog.records if r.name.startswith("alignment_calibration")]
     assert len(said) == 1
@@ -233,7 +236,7 @@ def test_bfloat16_is_near_float32(requests):
     model = tiny(TREE["llama"]())
     wanted = one_by_one(model, requests)
     half = model.to(torch.bfloat16)
-    assert why_not(half, CPU) is None
+    assert why_not("tree", half, CPU) is None
     found = TreeScorer(half, CPU, 1000).score(requests, ignore)
     plain = PlainScorer(half, CPU, 1000).score(requests, ignore)
     # Both round; the tree must not stray further than the plain passes do.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.trie import build_trie, plan
 
 # Few token ids, so that prefixes are often shared; some long runs, so that stems appear.

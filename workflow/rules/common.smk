@@ -8,6 +8,7 @@ import alignment_calibration
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import canonical_json
 from alignment_calibration.inputs.code import imported_code
+from alignment_calibration.scoring.backends import identity_settings
 from alignment_calibration.study import config as study_config
 from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES
 from alignment_calibration.study.vocabulary import STAGES, prompts_of
@@ -54,6 +55,9 @@ PROMPTS = {
     for task in TASKS
 }
 
+# Every task × prompt: with a model, a cell.
+CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
+
 
 def one_of(names):
     """A wildcard constraint: exactly one of these slugs."""
@@ -80,6 +84,13 @@ def code(script):
     return list(map(str, imported_code(WORKFLOW / "scripts" / f"{script}.py")))
 
 
+def module_code(module):
+    """The same of a module of the package, which a rule runs as a command."""
+    package = WORKFLOW / "alignment_calibration"
+    file = package.joinpath(*module.split(".")).with_suffix(".py")
+    return list(map(str, imported_code(file)))
+
+
 def config_slice(*keys):
     """The smallest part of the config a rule needs, as one string that changes only with it."""
     return canonical_json({key: STUDY[key] for key in keys})
@@ -88,6 +99,13 @@ def config_slice(*keys):
 def dtype_of(model):
     """The number format a model is run in: its own, or the study's."""
     return STUDY["models"][model].get("dtype", STUDY["scoring"]["dtype"])
+
+
+def identity_slice(model):
+    """What of the way a model is scored decides its numbers, and so its cells' identity."""
+    return canonical_json(
+        identity_settings(dtype_of(model), STUDY["scoring"]["backend"])
+    )
 
 
 def table_files(study, *tables):
@@ -171,12 +189,22 @@ def of_pair(stage, folder="confidences"):
     ]
 
 
-def logits_of(stage):
-    """The logit files of one stage of a pair, in the order of the cells."""
-    return lambda w: [
-        f"{RESULTS}/logits/{STUDY['pairs'][w.pair][stage]}/{task}/{prompt}.parquet"
-        for task, prompt in CELLS
+def receipts(model, cells=CELLS):
+    """The receipts of a model's cells, in the order of the cells: see `score`."""
+    return [
+        f"{RESULTS}/logits/{model}/{task}/{prompt}.receipt.json"
+        for task, prompt in cells
     ]
+
+
+def question_files(cells=CELLS):
+    """The questions files of cells, in their order."""
+    return [f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in cells]
+
+
+def of_task(task):
+    """The cells of a task."""
+    return [(task, prompt) for prompt in PROMPTS[task]]
 
 
 def model_json(stage):
@@ -195,15 +223,3 @@ def cpu_threads():
     limits = workflow.global_resources
     at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
     return max(1, cores // max(1, at_once))
-
-
-def cells_of(model):
-    """Questions and logit file of every cell of a model."""
-    return [
-        (
-            f"{RESULTS}/questions/{task}/{prompt}.parquet",
-            f"{RESULTS}/logits/{model}/{task}/{prompt}.parquet",
-        )
-        for task in TASKS
-        for prompt in PROMPTS[task]
-    ]

@@ -3,19 +3,8 @@
 
 rule confidences:
     input:
-        logits=lambda w: [
-            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.parquet"
-            for prompt in PROMPTS[w.task]
-        ],
-        # Missing after a job that failed: see `score`.
-        current=lambda w: [
-            f"{RESULTS}/logits/{w.model}/{w.task}/{prompt}.current"
-            for prompt in PROMPTS[w.task]
-        ],
-        questions=lambda w: [
-            f"{RESULTS}/questions/{w.task}/{prompt}.parquet"
-            for prompt in PROMPTS[w.task]
-        ],
+        receipts=lambda w: receipts(w.model, of_task(w.task)),
+        questions=lambda w: question_files(of_task(w.task)),
         model=f"{RESULTS}/models/{{model}}.json",
         code=code("confidences"),
     output:
@@ -32,6 +21,6 @@ rule confidences:
     params:
         prompts=lambda w: PROMPTS[w.task],
         methods=lambda w: STUDY["methods"],
-        dtype=lambda w: dtype_of(w.model),
+        identity=lambda w: identity_slice(w.model),
     script:
         "../scripts/confidences.py"

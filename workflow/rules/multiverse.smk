@@ -1,15 +1,11 @@
 # How far the conclusions hang on metric, bins and reading of the options' tokens.
 
-CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
-
 
 rule pair_multiverse:
     input:
-        base=logits_of("base"),
-        aligned=logits_of("aligned"),
-        questions=[
-            f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in CELLS
-        ],
+        base=lambda w: receipts(STUDY["pairs"][w.pair]["base"]),
+        aligned=lambda w: receipts(STUDY["pairs"][w.pair]["aligned"]),
+        questions=question_files(),
         base_json=model_json("base"),
         aligned_json=model_json("aligned"),
         code=code("pair_multiverse"),
@@ -26,8 +22,8 @@ rule pair_multiverse:
         runtime=60,
     params:
         slice=statistics_slice("permutations", "seed", cells=CELLS),
-        dtypes=lambda w: [
-            dtype_of(STUDY["pairs"][w.pair][stage]) for stage in ("base", "aligned")
+        identities=lambda w: [
+            identity_slice(STUDY["pairs"][w.pair][stage]) for stage in STAGES
         ],
     script:
         "../scripts/pair_multiverse.py"

@@ -20,9 +20,5 @@ rule plan:
 # The questions alone, so that the plan can count them.
 rule all_questions:
     input:
-        [
-            f"{RESULTS}/questions/{task}/{prompt}.parquet"
-            for task in TASKS
-            for prompt in PROMPTS[task]
-        ],
+        question_files(),
     localrule: True

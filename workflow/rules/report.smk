@@ -7,12 +7,7 @@ report: "../report/workflow.rst"
 rule run_summary:
     input:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
-        runs=[
-            f"{RESULTS}/logits/{model}/{task}/{prompt}.run.json"
-            for model in MODELS
-            for task in TASKS
-            for prompt in PROMPTS[task]
-        ],
+        receipts=[receipts(model) for model in MODELS],
         caption=str(WORKFLOW / "report/run_summary.rst"),
         code=code("run_summary"),
     output:

@@ -1,12 +1,11 @@
 # Scoring: log-probabilities of a model's options, a file per cell (model × task × prompt).
 # The only rules that need a GPU. `gpu` counts the GPUs in use; without one it counts jobs at once.
-
-from snakemake.logging import logger
-
-LOAD_ONCE = STUDY["scoring"]["load_once"]
+#
+# The logit files belong to the scorer. What Snakemake knows and may delete are their receipts: a job
+# gives each cell that the scorer has already its receipt at once, and scores the others.
 
 # How cells are computed, not what comes out: resources and not params, since another device or
-# budget is no reason to score again.
+# budget is no reason to look at a cell again.
 HOW_TO_SCORE = dict(
     device=STUDY["scoring"]["device"],
     token_budget=str(STUDY["scoring"]["token_budget"]),
@@ -15,25 +14,20 @@ HOW_TO_SCORE = dict(
 # `exec`: the job then has Snakemake itself as its parent, and ends with it.
 SCORE = (
     "exec python -m alignment_calibration.scoring --model {input.model:q}"
-    " --dtype {params.dtype:q} --device {resources.device:q}"
+    " --dtype {params.dtype:q} --backend {params.backend:q} --device {resources.device:q}"
     " --token-budget {resources.token_budget:q} --threads {resources.cpu_threads}"
-    " --log {log:q}"
+    " --log {log:q} --questions {input.questions:q} --receipts {output:q}"
 )
 
-if LOAD_ONCE:
-    # Snakemake is surprised that jobs of `score` find what `score_model` has put there.
-    logger.addFilter(
-        lambda record: "output files of rule score were not" not in record.getMessage()
-    )
+if STUDY["scoring"]["load_once"]:
 
     rule score_model:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
-            questions=lambda w: [questions for questions, _ in cells_of(w.model)],
+            questions=question_files(),
+            code=module_code("scoring.__main__"),
         output:
-            # The logit files are the outputs of `score`, whose jobs then only look at them: so a
-            # study may switch between the two ways, and a cell can be scored by itself.
-            touch(f"{RESULTS}/logits/{{model}}/scored"),
+            receipts("{model}"),
         log:
             f"{LOGS}/score_model/{{model}}.log",
         benchmark:
@@ -48,43 +42,40 @@ if LOAD_ONCE:
             runtime=lambda w, attempt: 1440 * attempt,
         params:
             dtype=lambda w: dtype_of(w.model),
-            cells=lambda w: [
-                part for cell in cells_of(w.model) for part in ("--cell", *cell)
-            ],
+            backend=STUDY["scoring"]["backend"],
         shell:
-            f"{SCORE} {{params.cells:q}}"
+            SCORE
+
+else:
+
+    rule score:
+        input:
+            model=f"{RESULTS}/models/{{model}}.json",
+            questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+            code=module_code("scoring.__main__"),
+        output:
+            f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.receipt.json",
+        log:
+            f"{LOGS}/score/{{model}}/{{task}}/{{prompt}}.log",
+        benchmark:
+            f"{BENCHMARKS}/score/{{model}}/{{task}}/{{prompt}}.tsv"
+        conda:
+            "../../envs/scoring.yaml"
+        threads: 1
+        resources:
+            **HOW_TO_SCORE,
+            gpu=lambda w: gpus_of(w.model),
+            mem_mb=lambda w, attempt: 16000 * attempt,
+            runtime=lambda w, attempt: 240 * attempt,
+        params:
+            dtype=lambda w: dtype_of(w.model),
+            backend=STUDY["scoring"]["backend"],
+        shell:
+            SCORE
 
 
-rule score:
+# The scoring alone, so that what needs no GPU can follow elsewhere.
+rule all_cells:
     input:
-        model=f"{RESULTS}/models/{{model}}.json",
-        questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
-        # `ancient`: a cell is looked at for its own sake only, not whenever another was scored.
-        scored=ancient(f"{RESULTS}/logits/{{model}}/scored") if LOAD_ONCE else [],
-    output:
-        # `update`: Snakemake leaves the old files in place, and the job looks whether they are
-        # what it would write (by their identity), so that a touched tree is not scored again.
-        logits=update(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.parquet"),
-        run=update(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.run.json"),
-        # After a failed update Snakemake restores the old files and would take them for current.
-        # This one it removes before the job starts, so that the job is run again.
-        current=touch(f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.current"),
-    log:
-        f"{LOGS}/score/{{model}}/{{task}}/{{prompt}}.log",
-    benchmark:
-        f"{BENCHMARKS}/score/{{model}}/{{task}}/{{prompt}}.tsv"
-    localrule: LOAD_ONCE
-    conda:
-        "../../envs/scoring.yaml"
-    threads: 1
-    resources:
-        **HOW_TO_SCORE,
-        # Where the job only looks it waits for no GPU. (Should its file have been lost, it leases
-        # one like any other.)
-        gpu=lambda w: 0 if LOAD_ONCE else gpus_of(w.model),
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
-    params:
-        dtype=lambda w: dtype_of(w.model),
-    shell:
-        f"{SCORE} --cell {{input.questions:q}} {{output.logits:q}}"
+        [receipts(model) for model in MODELS],
+    localrule: True

@@ -9,11 +9,11 @@ from alignment_calibration.files.logits import expected_identity
 from alignment_calibration.pairs.multiverse import pair_multiverse
 
 
-def with_identities(logits, questions, model_json, dtype):
-    """The logit file of each cell and the identity it must have."""
+def with_identities(receipts, questions, model_json, settings):
+    """The receipt of each cell and the identity that its logit file must have."""
     return {
-        (task, prompt): (path, expected_identity(model_json, asked, dtype))
-        for (task, prompt), path, asked in zip(params["cells"], logits, questions, strict=True)
+        (task, prompt): (receipt, expected_identity(model_json, asked, json.loads(settings)))
+        for (task, prompt), receipt, asked in zip(params["cells"], receipts, questions, strict=True)
     }
 
 
@@ -21,12 +21,12 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         params = json.loads(snakemake.params.slice)
         given = snakemake.input
-        base_dtype, aligned_dtype = snakemake.params.dtypes
+        base_settings, aligned_settings = snakemake.params.identities
         found = pair_multiverse(
             pair=snakemake.wildcards.pair,
-            base=with_identities(given.base, given.questions, given.base_json, base_dtype),
+            base=with_identities(given.base, given.questions, given.base_json, base_settings),
             aligned=with_identities(
-                given.aligned, given.questions, given.aligned_json, aligned_dtype
+                given.aligned, given.questions, given.aligned_json, aligned_settings
             ),
             seed=params["statistics"]["seed"],
             permutations=params["statistics"]["permutations"],

@@ -9,7 +9,8 @@ from alignment_calibration.report.run_summary import write_run_summary
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        write_run_summary(snakemake.input.models, snakemake.input.runs, snakemake.output.summary)
+        given, output = snakemake.input, snakemake.output
+        write_run_summary(given.models, given.receipts, output.summary)
         study = json.loads(snakemake.params.slice)
-        summary = read_json(snakemake.output.summary)
-        write_caption(snakemake.input.caption, study | summary, snakemake.output.caption)
+        summary = read_json(output.summary)
+        write_caption(given.caption, study | summary, output.caption)

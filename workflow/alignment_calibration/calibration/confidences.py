@@ -112,7 +112,7 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
 
 
 def write_confidences(
-    logits: Mapping[str, str | Path],
+    receipts: Mapping[str, str | Path],
     identities: Mapping[str, Mapping[str, Any]],
     methods: Sequence[str],
     output: str | Path,
@@ -120,16 +120,18 @@ def write_confidences(
     """Write the confidences of one model on one task.
 
     Args:
-        logits: logit file of each prompt.
+        receipts: receipt of the logit file of each prompt.
         identities: identity that the logit file of each prompt must have.
         methods: methods to read; those whose prompt the task lacks are left out.
         output: Parquet file to write. Its identity holds the model, its revision and the hashes of
             the questions, by which a later step knows that two models answered the same.
 
     Raises:
-        UserError: if a logit file is damaged or belongs to another model or other questions.
+        UserError: if a logit file is missing, damaged, or belongs to another model or questions.
     """
-    cells = {prompt: read_logits(path, identities[prompt]) for prompt, path in logits.items()}
+    cells = {
+        prompt: read_logits(receipt, identities[prompt]) for prompt, receipt in receipts.items()
+    }
     tables = [
         read_method(cells[METHODS[method].prompt], method)
         for method in methods
@@ -138,4 +140,4 @@ def write_confidences(
     table = pa.concat_tables(tables).sort_by(
         [("question_id", "ascending"), ("method", "ascending")]
     )
-    write_parquet(output, table, {"cells": {prompt: identities[prompt] for prompt in logits}})
+    write_parquet(output, table, {"cells": {prompt: identities[prompt] for prompt in receipts}})

@@ -1,33 +1,52 @@
-"""Logit files: the log-probabilities of one cell, and the identity by which the file validates."""
+"""Logit files and their receipts: the log-probabilities of cells, and what they must be.
 
-from collections.abc import Mapping, Sequence
+The logit file of a cell belongs to the scorer; Snakemake knows only the receipt beside it, which
+says what the file must hold.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import canonical_json, read_json, sha256
-from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
-from alignment_calibration.scoring.tokenization import Encoding
+from alignment_calibration.files.atomic import canonical_json, read_json, sha256, write_json
+from alignment_calibration.files.parquet import (
+    read_identity,
+    read_parquet,
+    values_digest,
+    write_parquet,
+)
 
 #: Raised by one whenever the same checkpoint and questions would give other numbers than before,
 #: beyond float tolerance. Files of an earlier version are then scored again.
 SCORING_VERSION = 1
 
+_RECEIPT = ".receipt.json"
+
+
+def logits_beside(receipt: str | Path) -> Path:
+    """The logit file that a receipt, `{prompt}.receipt.json`, speaks of."""
+    return Path(str(receipt).removesuffix(_RECEIPT) + ".parquet")
+
+
+def run_json_beside(receipt: str | Path) -> Path:
+    """Where times and sizes of the run that made the logit file are noted."""
+    return Path(str(receipt).removesuffix(_RECEIPT) + ".run.json")
+
 
 def expected_identity(
-    model_json: str | Path, questions: str | Path, dtype: str | None
+    model_json: str | Path, questions: str | Path, settings: Mapping[str, str]
 ) -> dict[str, Any]:
     """Everything that decides the content of a cell's logit file.
 
     Args:
         model_json: `models/{model}.json`: the checkpoint's spec and resolved revision.
         questions: `questions/{task}/{prompt}.parquet`.
-        dtype: number format of weights and activations: float32, bfloat16 or float16.
+        settings: what of the way of scoring decides the numbers: `dtype`, the number format of
+            weights and activations, and `backend` where that has numbers of its own.
 
     Raises:
         UserError: if a file is missing or the model's lacks a key.
@@ -41,7 +60,7 @@ def expected_identity(
         return {
             "model": model["spec"],
             "revision": model["revision"],
-            "dtype": dtype,
+            **settings,
             "questions_sha256": questions_sha256,
             "scoring_version": SCORING_VERSION,
         }
@@ -49,69 +68,67 @@ def expected_identity(
         raise UserError(f"{model_json}: has no key {error}; delete it and run again") from None
 
 
-def is_current(path: str | Path, identity: Mapping[str, Any]) -> bool:
-    """Whether `path` is a whole, readable logit file of this identity."""
-    try:
-        read_logits(path, identity)
-    except UserError:
-        return False
-    return True
-
-
-def read_logits(path: str | Path, identity: Mapping[str, Any]) -> pa.Table:
-    """Rows of the LOGITS contract.
-
-    Raises:
-        UserError: if the file is missing, damaged or of another identity, naming what differs.
-    """
-    found = read_identity(path)
-    # Compared as JSON text, which is how it is stored.
-    if found is None or canonical_json(found) != canonical_json(identity):
-        keys = sorted(set(found or {}) | set(identity))
-        differing = [key for key in keys if (found or {}).get(key) != identity.get(key)]
-        raise UserError(
-            f"{path}: scored with another {', '.join(differing)}; "
-            "delete it and run the workflow again"
-        )
-    return read_parquet(path, LOGITS)
-
-
-def logit_rows(
-    questions: pa.Table,
-    encodings: Sequence[Encoding],
-    logprobs: Sequence[npt.NDArray[np.float32]],
-) -> pa.Table:
-    """Rows of the LOGITS contract for rows of the QUESTIONS contract.
-
-    Args:
-        questions: a row per question and option.
-        encodings: each option as token ids.
-        logprobs: of each option's tokens, in nats.
-    """
-    tokens = [encoding.request.continuation_ids for encoding in encodings]
-    offsets = _numbers(np.cumsum([0, *map(len, tokens)]), pa.int32())
-    texts = questions["continuation"].to_pylist()
-    ids = _numbers(np.concatenate(tokens), pa.int32())
-    values = _numbers(np.concatenate(logprobs), pa.float32())
-    truncated = np.packbits([encoding.truncated for encoding in encodings], bitorder="little")
-    columns = [questions[name].combine_chunks() for name in LOGITS.names[:4]]
-    columns += [
-        pa.ListArray.from_arrays(offsets, ids),
-        pa.ListArray.from_arrays(offsets, values),
-        # The space between context and option is no part of the option's text.
-        _numbers([len(text.removeprefix(" ").encode()) for text in texts], pa.int32()),
-        _numbers([len(encoding.request.context_ids) for encoding in encodings], pa.int32()),
-        pa.Array.from_buffers(pa.bool_(), len(texts), [None, pa.py_buffer(truncated)]),
-    ]
-    return pa.Table.from_arrays(columns, schema=LOGITS)
-
-
-def _numbers(values: npt.ArrayLike, kind: pa.DataType) -> pa.Array:
-    """An Arrow array of numbers; `pa.array` would import pandas, which scoring does without."""
-    array = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
-    return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
-
-
 def write_logits(path: str | Path, rows: pa.Table, identity: Mapping[str, Any]) -> None:
     """Write a cell's logit file, whole or not at all."""
     write_parquet(path, rows, identity, digest=True)
+
+
+def write_receipt(receipt: str | Path, identity: Mapping[str, Any], digest: str) -> None:
+    """Write the receipt of a cell: the same bytes whenever its logit file holds the same.
+
+    Args:
+        receipt: file to write.
+        identity: of the logit file.
+        digest: `values_digest` of its rows.
+    """
+    write_json(receipt, {"identity": dict(identity), "values_sha256": digest})
+
+
+def stored_digest(path: str | Path, identity: Mapping[str, Any]) -> str | None:
+    """Digest of the values of a logit file; None if it is not whole, or of another identity."""
+    try:
+        _check_identity(path, read_identity(path), identity, mend="")
+        return values_digest(read_parquet(path, LOGITS))
+    except UserError:
+        return None
+
+
+def read_logits(receipt: str | Path, identity: Mapping[str, Any]) -> pa.Table:
+    """Rows of the LOGITS contract, from the logit file beside a receipt.
+
+    Raises:
+        UserError: if the file is missing, damaged, of another identity than this one, or holds
+            other values than the receipt says; it names the command that mends it.
+    """
+    path = logits_beside(receipt)
+    mend = f"to mend it: `rm {receipt}`, then the same snakemake command again"
+    noted = read_receipt(receipt)
+    _check_identity(receipt, noted["identity"], identity, mend)
+    _check_identity(path, read_identity(path, mend), identity, mend)
+    table = read_parquet(path, LOGITS, mend)
+    if values_digest(table) != noted["values_sha256"]:
+        raise UserError(f"{path}: holds other values than its receipt says; {mend}")
+    return table
+
+
+def read_receipt(receipt: str | Path) -> dict[str, Any]:
+    """A receipt: `identity` and `values_sha256` of the logit file beside it.
+
+    Raises:
+        UserError: if the file is missing or no receipt.
+    """
+    noted = read_json(receipt)
+    if not isinstance(noted, dict) or set(noted) != {"identity", "values_sha256"}:
+        raise UserError(f"{receipt}: not a receipt of a logit file; delete it and run again")
+    return noted
+
+
+def _check_identity(path: str | Path, found: Any, identity: Mapping[str, Any], mend: str) -> None:
+    """Raise a `UserError` that names what differs, if something does."""
+    # Compared as JSON text, which is how it is stored.
+    if canonical_json(found) == canonical_json(identity):
+        return
+    found = found if isinstance(found, dict) else {}
+    keys = sorted(set(found) | set(identity))
+    differing = [key for key in keys if found.get(key) != identity.get(key)]
+    raise UserError(f"{path}: scored with another {', '.join(differing)}; {mend}")

@@ -15,6 +15,7 @@ from alignment_calibration.files.atomic import atomic_path, canonical_json
 
 IDENTITY_KEY = b"alignment_calibration"
 _DIGEST_KEY = b"content_sha256"
+_AGAIN = "delete it and run the workflow again"
 
 
 def write_parquet(
@@ -34,7 +35,7 @@ def write_parquet(
     """
     metadata = {} if identity is None else {IDENTITY_KEY: canonical_json(identity).encode()}
     if digest:
-        metadata[_DIGEST_KEY] = _digest(table)
+        metadata[_DIGEST_KEY] = values_digest(table).encode()
     with atomic_path(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(metadata),
@@ -44,15 +45,20 @@ def write_parquet(
         )
 
 
-def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
+def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -> pa.Table:
     """Read a whole table of the contract, its pages' checksums included.
+
+    Args:
+        path: of the file.
+        schema: the columns it must have.
+        mend: what an error tells the user to do; by default, to run the workflow again.
 
     Raises:
         UserError: if the file is missing, damaged, has other columns or no rows.
     """
     # Not `read_table`, which imports pandas: scoring jobs do without.
     with (
-        _parquet_errors(path),
+        _parquet_errors(path, mend),
         pq.ParquetFile(path, page_checksum_verification=True) as file,
     ):
         table = file.read()
@@ -60,7 +66,7 @@ def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
         if table.num_rows != file.metadata.num_rows:
             raise pa.ArrowInvalid("its counts of rows disagree")
         metadata = file.schema_arrow.metadata or {}
-        if _DIGEST_KEY in metadata and metadata[_DIGEST_KEY] != _digest(table):
+        if _DIGEST_KEY in metadata and metadata[_DIGEST_KEY] != values_digest(table).encode():
             raise pa.ArrowInvalid("its values are not those that were written")
     found = {field.name: field.type for field in table.schema}
     wanted = {field.name: field.type for field in schema}
@@ -68,27 +74,32 @@ def read_parquet(path: str | Path, schema: pa.Schema) -> pa.Table:
         differing = sorted(set(found.items()) ^ set(wanted.items()), key=str)
         names = ", ".join(dict.fromkeys(name for name, _ in differing))
         raise UserError(
-            f"{path}: not a file of this step: missing, extra or retyped column {names}"
+            f"{path}: not a file of this step: missing, extra or retyped column {names}; "
+            f"{mend or _AGAIN}"
         )
     if table.num_rows == 0:
-        raise UserError(f"{path}: has no rows; delete it and run the workflow again")
+        raise UserError(f"{path}: has no rows; {mend or _AGAIN}")
     return table.select(schema.names)
 
 
-def read_identity(path: str | Path) -> Any:
+def read_identity(path: str | Path, mend: str | None = None) -> Any:
     """The identity in a Parquet file's metadata, or None if it has none.
+
+    Args:
+        path: of the file.
+        mend: what an error tells the user to do; by default, to run the workflow again.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
-    with _parquet_errors(path):
+    with _parquet_errors(path, mend):
         metadata = pq.read_schema(path).metadata or {}
         if IDENTITY_KEY not in metadata:
             return None
         return json.loads(metadata[IDENTITY_KEY])
 
 
-def _digest(table: pa.Table) -> bytes:
+def values_digest(table: pa.Table) -> str:
     """SHA-256 over the values of a table without nulls, in hexadecimal."""
     digest = hashlib.sha256()
     for name in table.column_names:
@@ -96,16 +107,18 @@ def _digest(table: pa.Table) -> bytes:
         if pa.types.is_boolean(column.type):  # eight to a byte, the last of which has room to spare
             column = column.cast(pa.uint8())
         digest.update(pa.record_batch([column], [name]).serialize())
-    return digest.hexdigest().encode()
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
-def _parquet_errors(path: str | Path) -> Iterator[None]:
+def _parquet_errors(path: str | Path, mend: str | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the workflow again to make it") from None
+        raise UserError(
+            f"{path}: no such file; {mend or 'run the workflow again to make it'}"
+        ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(
-            f"{path}: damaged or cut short ({one_line(error)}); delete it and run again"
+            f"{path}: damaged or cut short ({one_line(error)}); {mend or _AGAIN}"
         ) from None

@@ -97,7 +97,8 @@ def pair_multiverse(
 
     Args:
         pair: slug.
-        base, aligned: logit file of each task and prompt, and the identity that it must have.
+        base, aligned: receipt of the logit file of each task and prompt, and the identity that
+            the file must have.
         seed: of the permutations.
         permutations: number of them.
 
@@ -105,7 +106,7 @@ def pair_multiverse(
         Rows of the PAIR_MULTIVERSE contract.
 
     Raises:
-        UserError: if a logit file is damaged or of another identity.
+        UserError: if a logit file is missing, damaged or of another identity.
     """
     found = []
     for task, prompt in base:

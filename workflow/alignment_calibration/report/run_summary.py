@@ -5,25 +5,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import read_json, write_json
+from alignment_calibration.files.logits import read_receipt, run_json_beside
 
 
-def summarise(models: Sequence[str | Path], runs: Sequence[str | Path]) -> dict[str, Any]:
+def summarise(models: Sequence[str | Path], receipts: Sequence[str | Path]) -> dict[str, Any]:
     """Gather the records of a study's models and score jobs.
 
     Args:
         models: `models/{model}.json` files.
-        runs: `logits/{model}/{task}/{prompt}.run.json` files.
+        receipts: `logits/{model}/{task}/{prompt}.receipt.json` files; the record of the run that
+            made a cell, `{prompt}.run.json`, lies beside its receipt or is lost.
 
     Returns:
         `models`: slug, source, revision, bytes; `libraries`: versions in use, several where jobs
         differed; `devices`: `cells` and `hours` of scoring by device, start-up included;
-        `questions` (put, over all cells) and `tokens` (computed).
+        `not_recorded`: cells of whose run no record is left; `questions` (put) and `tokens`
+        (computed), over the recorded cells.
 
     Raises:
-        UserError: if a file is missing or is not JSON.
+        UserError: if a model's file or a receipt is missing or damaged.
     """
-    records = [read_json(path) for path in runs]
+    records = [record for receipt in receipts if (record := run_record(receipt)) is not None]
     seconds: Counter[str] = Counter()
     cells: Counter[str] = Counter()
     libraries: dict[str, set[str]] = {}
@@ -40,16 +44,28 @@ def summarise(models: Sequence[str | Path], runs: Sequence[str | Path]) -> dict[
             {"device": device, "cells": cells[device], "hours": round(seconds[device] / 3600, 4)}
             for device in sorted(cells)
         ],
+        "not_recorded": len(receipts) - len(records),
         "questions": sum(record["questions"] for record in records),
         "tokens": sum(record["tokens_computed"] for record in records),
     }
 
 
+def run_record(receipt: str | Path) -> dict[str, Any] | None:
+    """The record of the run that made a cell; None if it is lost, or that of other values."""
+    try:
+        record = read_json(run_json_beside(receipt))
+    except UserError:
+        return None
+    digest = read_receipt(receipt)["values_sha256"]
+    ours = isinstance(record, dict) and record.get("values_sha256") == digest
+    return record if ours else None
+
+
 def write_run_summary(
-    models: Sequence[str | Path], runs: Sequence[str | Path], output: str | Path
+    models: Sequence[str | Path], receipts: Sequence[str | Path], output: str | Path
 ) -> None:
     """Write `summarise` as JSON."""
-    write_json(output, summarise(models, runs))
+    write_json(output, summarise(models, receipts))
 
 
 def _model(record: dict[str, Any]) -> dict[str, Any]:

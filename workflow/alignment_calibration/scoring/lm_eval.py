@@ -1,18 +1,22 @@
 """lm-evaluation-harness's `shared_prefix` model: `HFLM` with log-probabilities by token trie.
 
-`lm_eval --model shared_prefix --model_args pretrained=… --tasks arc_easy` takes the arguments of
-`--model hf` and gives its results. Only log-likelihoods are computed in another way; generation and
-rolling log-likelihoods are HFLM's.
+    python -m alignment_calibration.scoring.lm_eval --model shared_prefix \\
+        --model_args pretrained=… --tasks arc_easy
+
+is lm-eval's own command line (also installed as `lm-eval-shared-prefix`), which knows this model
+too: it takes the arguments of `--model hf` and gives its results. Only log-likelihoods are computed
+in another way; generation and rolling log-likelihoods are HFLM's.
 """
 
 import torch
+from lm_eval.__main__ import cli_evaluate
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from alignment_calibration.scoring import Request
-from alignment_calibration.scoring.plain import PlainScorer
-from alignment_calibration.scoring.tree import TreeScorer, best_scorer, target_logprobs
+from alignment_calibration.scoring.backends import choose
+from alignment_calibration.scoring.scorer import Request, Scorer
+from alignment_calibration.scoring.tree import TreeScorer, target_logprobs
 
 #: A request as lm-eval hands it over: its texts, the context's token ids and the continuation's.
 LmEvalRequest = tuple[tuple[str, str], list[int], list[int]]
@@ -34,7 +38,7 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
     architecture that cannot be computed so goes the way of HFLM.
     """
 
-    _scorer: TreeScorer | PlainScorer | None = None
+    _scorer: Scorer | None = None
 
     def _loglikelihood_tokens(
         self,
@@ -44,7 +48,7 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
     ) -> list[tuple[float, bool]]:
         """Sum of log-probabilities (nats) of each continuation, and whether all are most likely."""
         if self._scorer is None and self.backend == "causal":
-            self._scorer = best_scorer(self.model, torch.device(self.device), None)
+            _, self._scorer = choose(self.model, torch.device(self.device))
         # The windows of a rolling log-likelihood have no text of their own.
         rolling = any(text is None for text, _, _ in requests)
         if rolling or self.mixed_precision_dtype or not isinstance(self._scorer, TreeScorer):
@@ -76,3 +80,7 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
         """A request that fits the model: a context too long loses its left, as HFLM does it."""
         kept = self.max_length + 1 - len(continuation)
         return Request(tuple(context[-kept:]), tuple(continuation))
+
+
+if __name__ == "__main__":
+    cli_evaluate()

@@ -4,23 +4,29 @@ Right for every causal language model; used where `tree` cannot be.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from alignment_calibration.scoring import Request, Work
 from alignment_calibration.scoring.memory import halved, is_out_of_memory
+from alignment_calibration.scoring.scorer import Request, Work
 
 
 class PlainScorer:
     """Scores requests one sequence per option, as many at once as the token budget allows."""
 
-    def __init__(self, model: torch.nn.Module, device: torch.device, token_budget: int) -> None:
+    def __init__(self, model: Any, device: torch.device, token_budget: int) -> None:
         self.model = model
         self.device = device
         self.token_budget = token_budget
         self.work = Work()
+
+    @property
+    def attention(self) -> str:
+        """See `Scorer.attention`: what transformers chose for the model."""
+        return str(self.model.config._attn_implementation)
 
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.scorer import Request
 
 #: Context length assumed where neither config nor tokenizer names one, as lm-eval does.
 DEFAULT_MAX_LENGTH = 2048

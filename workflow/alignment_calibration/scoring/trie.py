@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignment_calibration.scoring import Request
+from alignment_calibration.scoring.scorer import Request
 
 Integers = npt.NDArray[np.int64]
 

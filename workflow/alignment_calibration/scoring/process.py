@@ -1,0 +1,96 @@
+"""The process of a score job: its life, its output, and what it used of the machine."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from tqdm import tqdm
+
+from alignment_calibration.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends, even if that was killed.
+
+    Otherwise an orphan would go on writing into the output of a restarted workflow.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it ended just before
+        sys.exit(1)
+
+
+@contextmanager
+def output_to(log: str | None) -> Iterator[TextIO]:
+    """Send all output, that of libraries included, to `log`; yield the terminal."""
+    if log is None:
+        yield sys.stderr
+        return
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.fdopen(os.dup(2), "w")
+    with open(log, "wb") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    try:
+        yield terminal
+    except UserError as error:  # goes to the log as well, where it ends
+        print(f"error: {error}", file=terminal, flush=True)
+        raise
+
+
+class Progress:
+    """A bar on a terminal, and percentages as plain lines on standard error elsewhere."""
+
+    def __init__(self, name: str, total: int, terminal: TextIO) -> None:
+        self._name = name
+        self._total = total
+        self._done = 0
+        self._bar = tqdm(
+            total=total, desc=name, unit="option", file=terminal, disable=not terminal.isatty()
+        )
+        self._plain = terminal is not sys.stderr or not terminal.isatty()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def advance(self, number: int) -> None:
+        """Note that `number` more options are scored."""
+        before = 10 * self._done // self._total
+        self._done += number
+        self._bar.update(number)
+        if self._plain and (now := 10 * self._done // self._total) > before:
+            print(f"{self._name}: {10 * now} %", file=sys.stderr, flush=True)
+
+
+def device_name(device: "torch.device") -> str:
+    """What a device is called in the record of a run."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+def peak_memory(device: "torch.device") -> dict[str, int]:
+    """Most memory in use so far, in bytes: of every GPU in sight, else of this process."""
+    import torch
+
+    if device.type == "cuda":
+        return {
+            f"cuda:{index}": int(torch.cuda.max_memory_allocated(index))
+            for index in range(torch.cuda.device_count())
+        }
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
