@@ -6,6 +6,7 @@ The kills at random moments: `FAULT_MOMENTS=50 python -m pytest tests/faults -k 
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,13 +24,19 @@ from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files import atomic as files
 from alignment_calibration.files import logits
-from alignment_calibration.files.parquet import read_identity, read_parquet, write_parquet
-from tests.support.study import CHECKPOINTS, STUDY, Study, environment
+from alignment_calibration.files.parquet import (
+    read_identity,
+    read_parquet,
+    values_digest,
+    write_parquet,
+)
+from tests.support.study import CHECKPOINTS, STUDY, TABLES, Study, environment
 
 pytestmark = pytest.mark.slow
 
 MOMENTS = int(os.environ.get("FAULT_MOMENTS", "4"))
 CELL = Path(f"results/{STUDY}/logits/base/words/continuation.parquet")
+RECEIPT = CELL.with_suffix(".receipt.json")
 MODEL = f"results/{STUDY}/models/base.json"
 QUESTIONS = f"results/{STUDY}/questions/words/continuation.parquet"
 CHECKPOINT = CHECKPOINTS["base"]
@@ -117,7 +124,7 @@ def scoring_jobs(folder: Path) -> int:
     """How many scoring jobs a dry run lists."""
     plan = Study(folder).run("--dry-run")
     assert plan.returncode == 0, plan.stderr
-    return plan.stdout.count("rule score:")
+    return plan.stdout.count("rule score_model:")
 
 
 def test_touched_files_are_not_made_again(undisturbed: tuple[Path, float], tmp_path: Path) -> None:
@@ -172,7 +179,7 @@ def score(folder: Path) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", program, "--model", MODEL, "--dtype", "float32", "--device", "cpu",
-         "--cell", QUESTIONS, str(CELL)],
+         "--questions", QUESTIONS, "--receipts", str(RECEIPT)],
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -180,39 +187,89 @@ def score(folder: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_current_cell_is_kept_without_importing_torch(
+def test_a_lost_receipt_is_given_again_without_importing_torch(
     undisturbed: tuple[Path, float], tmp_path: Path
 ) -> None:
     folder = copied(undisturbed[0], tmp_path / "study")
     before = Study(folder).cells()
+    receipt = (folder / RECEIPT).read_bytes()
+    (folder / RECEIPT).unlink()
     run = score(folder)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == "False"
     assert Study(folder).cells() == before
+    assert (folder / RECEIPT).read_bytes() == receipt
+
+
+def test_snakemake_may_delete_all_it_knows_of_and_loses_no_cell(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    study = Study(copied(undisturbed[0], tmp_path / "study"))
+    before = study.cells()
+    run = study.run("--delete-all-output")
+    assert run.returncode == 0, run.stderr
+    assert not (study.folder / RECEIPT).exists()
+    run = study.run()
+    assert run.returncode == 0, run.stderr
+    assert study.cells() == before
+    assert study.tables() == Study(undisturbed[0]).tables()
+
+
+#: Makes every scoring job fail as soon as it would load a model.
+NO_MODEL_LOADS = """\
+import sys
+if "alignment_calibration.scoring" in sys.orig_argv:
+    sys.modules["torch"] = None
+"""
+
+
+def test_what_a_failed_job_leaves_is_never_taken_for_its_result(
+    undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
+    """An edit, whose jobs fail once; Snakemake notes the edit all the same."""
+    folder = copied(undisturbed[0], tmp_path / "study")
+    study = Study(folder, targets=("all_cells", *TABLES))
+    failing = tmp_path / "failing"
+    failing.mkdir()
+    (failing / "sitecustomize.py").write_text(NO_MODEL_LOADS)
+    path = f"{failing}{os.pathsep}{environment()['PYTHONPATH']}"
+    study.write({**study.config, "scoring": {"dtype": "bfloat16"}})
+    for _ in range(2):
+        run = study.run(env=environment(PYTHONPATH=path))
+        assert run.returncode != 0
+        assert study.cells() == {}
+        assert not (folder / RECEIPT).exists()
+    run = study.run()
+    assert run.returncode == 0, run.stderr
+    assert read_identity(folder / CELL)["dtype"] == "bfloat16"
+    before, after = Study(undisturbed[0]).tables(), study.tables()
+    assert after["metrics.csv"] != before["metrics.csv"]
 
 
 @pytest.fixture
-def cell(undisturbed: tuple[Path, float], tmp_path: Path) -> tuple[Path, dict[str, Any]]:
-    """A copy of a scored cell, and the identity that it must have."""
-    path = tmp_path / "continuation.parquet"
+def cell(undisturbed: tuple[Path, float], tmp_path: Path) -> tuple[Path, Path, dict[str, Any]]:
+    """A copy of a scored cell, its receipt, and the identity that it must have."""
+    path, receipt = tmp_path / CELL.name, tmp_path / RECEIPT.name
     shutil.copy(undisturbed[0] / CELL, path)
+    shutil.copy(undisturbed[0] / RECEIPT, receipt)
     identity = read_identity(path)
-    assert logits.is_current(path, identity)
-    return path, identity
+    assert logits.stored_digest(path, identity)
+    return path, receipt, identity
 
 
-def test_a_logit_file_cut_short_is_found(cell: tuple[Path, dict[str, Any]]) -> None:
-    path, identity = cell
+def test_a_logit_file_cut_short_is_found(cell: tuple[Path, Path, dict[str, Any]]) -> None:
+    path, receipt, identity = cell
     content = path.read_bytes()
     draw = random.Random(0)
     for length in [0, 1, len(content) - 1, *(draw.randrange(len(content)) for _ in range(40))]:
         path.write_bytes(content[:length])
         with pytest.raises(UserError, match=str(path)):
-            logits.read_logits(path, identity)
+            logits.read_logits(receipt, identity)
+        assert logits.stored_digest(path, identity) is None
 
 
-def test_a_flipped_bit_is_found(cell: tuple[Path, dict[str, Any]]) -> None:
-    path, identity = cell
+def test_a_flipped_bit_is_found(cell: tuple[Path, Path, dict[str, Any]]) -> None:
+    path, receipt, identity = cell
     content = path.read_bytes()
     whole = read_parquet(path, LOGITS)
     found = 0
@@ -220,38 +277,45 @@ def test_a_flipped_bit_is_found(cell: tuple[Path, dict[str, Any]]) -> None:
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
-        if logits.is_current(path, identity):  # in a part of the file that decides nothing
-            assert logits.read_logits(path, identity).equals(whole)
+        if logits.stored_digest(path, identity):  # in a part of the file that decides nothing
+            assert logits.read_logits(receipt, identity).equals(whole)
         else:
             with pytest.raises(UserError, match=str(path)):
-                logits.read_logits(path, identity)
+                logits.read_logits(receipt, identity)
             found += 1
     assert found > 0
 
 
 def test_a_logit_file_of_other_questions_or_another_checkpoint_is_found(
-    cell: tuple[Path, dict[str, Any]],
+    cell: tuple[Path, Path, dict[str, Any]],
 ) -> None:
-    path, identity = cell
+    path, receipt, identity = cell
     for key, value in [
         ("questions_sha256", "0" * 64),
         ("revision", "0" * 40),
         ("dtype", "bfloat16"),
         ("scoring_version", -1),
     ]:
+        other = {**identity, key: value}
+        with pytest.raises(UserError, match=rf"{receipt}.*{key}"):
+            logits.read_logits(receipt, other)
+        assert logits.stored_digest(path, other) is None
+        # With a receipt that agrees, as after a logit file was put there by hand.
+        logits.write_receipt(receipt, other, values_digest(read_parquet(path, LOGITS)))
         with pytest.raises(UserError, match=rf"{path}.*{key}"):
-            logits.read_logits(path, {**identity, key: value})
-        assert not logits.is_current(path, {**identity, key: value})
+            logits.read_logits(receipt, other)
+        logits.write_receipt(receipt, identity, values_digest(read_parquet(path, LOGITS)))
 
 
-def test_a_damaged_cell_stops_the_next_step_with_its_name(
-    undisturbed: tuple[Path, float], tmp_path: Path
+@pytest.mark.parametrize("fault", ["damaged or cut short", "no such file"])
+def test_a_lost_or_damaged_cell_stops_the_next_step_with_the_command_that_mends_it(
+    fault: str, undisturbed: tuple[Path, float], tmp_path: Path
 ) -> None:
     folder = copied(undisturbed[0], tmp_path / "study")
     content = (folder / CELL).read_bytes()
-    moment = (folder / CELL).stat().st_mtime
-    (folder / CELL).write_bytes(content[: len(content) // 2])
-    os.utime(folder / CELL, (moment, moment))  # as a disk damages it
+    (folder / CELL).unlink()
+    if fault != "no such file":
+        (folder / CELL).write_bytes(content[: len(content) // 2])
     for path in (folder / "results" / STUDY).iterdir():  # all that was made of the cells
         if path.is_file():
             path.unlink()
@@ -259,9 +323,10 @@ def test_a_damaged_cell_stops_the_next_step_with_its_name(
             shutil.rmtree(path)
     run = Study(folder).run()
     assert run.returncode != 0
-    assert f"error: {CELL}: damaged or cut short" in run.stderr
+    assert f"error: {CELL}: {fault}" in run.stderr
     assert "Traceback" not in run.stderr
-    (folder / CELL).unlink()  # as the error asks
+    (command,) = set(re.findall(r"`(rm .*?)`", run.stderr))
+    subprocess.run(command, shell=True, cwd=folder, check=True)
     run = Study(folder).run()
     assert run.returncode == 0, run.stderr
     assert Study(folder).tables() == Study(undisturbed[0]).tables()

@@ -10,7 +10,8 @@ from alignment_calibration.calibration.confidences import option_scores, read_me
 from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
 from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.logits import write_logits
+from alignment_calibration.files.logits import logits_beside, write_logits, write_receipt
+from alignment_calibration.files.parquet import values_digest
 from alignment_calibration.pairs.multiverse import (
     BINS,
     count_conclusions,
@@ -83,9 +84,11 @@ def pair(tmp_path_factory):
     predictions = simulate_pair(np.random.default_rng(1), 600, 1.0, 0.5, noise=0.1)
     files = []
     for stage, of_model in zip(("base", "aligned"), predictions, strict=True):
-        path = root / f"{stage}.parquet"
-        write_logits(path, logits_of(of_model), {"model": stage})
-        files.append({("task", "continuation"): (path, {"model": stage})})
+        receipt = root / f"{stage}.receipt.json"
+        rows = logits_of(of_model)
+        write_logits(logits_beside(receipt), rows, {"model": stage})
+        write_receipt(receipt, {"model": stage}, values_digest(rows))
+        files.append({("task", "continuation"): (receipt, {"model": stage})})
     return predictions, files, pair_multiverse("pair", *files, seed=0, permutations=99)
 
 
@@ -119,8 +122,8 @@ def test_a_lowered_temperature_is_found_in_every_kind_of_bins(pair):
 
 def test_logits_of_other_questions_are_refused(pair):
     _, files, _ = pair
-    (path, _), *_ = files[0].values()
-    other = {("task", "continuation"): (path, {"model": "another"})}
+    (receipt, _), *_ = files[0].values()
+    other = {("task", "continuation"): (receipt, {"model": "another"})}
     with pytest.raises(UserError, match="scored with another model"):
         pair_multiverse("pair", other, files[1], seed=0, permutations=9)
 

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from alignment_calibration.files.atomic import write_json
+from alignment_calibration.files.logits import write_receipt
 from alignment_calibration.report.run_summary import summarise
 from tests.support.study import DEMO_CONFIG, Study
 
@@ -90,9 +91,11 @@ def test_run_summary_adds_up(tmp_path):
         {"model": "m", "spec": {"hub": "o/m"}, "revision": "abc", "files": [{"size": 5}]},
     )
     for name, seconds, device in [("a", 3600, "A"), ("b", 1800, "B"), ("c", 1700, "B")]:
+        write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
         write_json(
             tmp_path / f"{name}.run.json",
             {
+                "values_sha256": name,
                 "device": device,
                 "seconds": seconds,
                 "startup_seconds": 50 if name == "c" else 25,
@@ -101,7 +104,12 @@ def test_run_summary_adds_up(tmp_path):
                 "libraries": {"torch": "2.0" if name == "a" else "2.1"},
             },
         )
-    summary = summarise([tmp_path / "m.json"], sorted(tmp_path.glob("*.run.json")))
+    for name in ("foreign", "lost", "torn"):
+        write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
+    write_json(tmp_path / "foreign.run.json", {"values_sha256": "another", "device": "C"})
+    (tmp_path / "torn.run.json").write_text('{"values_sha')
+    summary = summarise([tmp_path / "m.json"], sorted(tmp_path.glob("*.receipt.json")))
+    assert summary["not_recorded"] == 3
     assert summary["models"] == [{"model": "m", "source": "o/m", "revision": "abc", "bytes": 5}]
     assert summary["tokens"] == 300
     assert summary["questions"] == 30

@@ -38,7 +38,7 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A demo model's checkpoint, and the folder with the logit files of all its cells."""
     checkpoint = ROOT / CONFIG["models"][request.param]["path"]
     folder = tmp_path_factory.mktemp(request.param)
-    cells: list[str] = []
+    names = [name for _, name in CELLS]
     for prompt, name in CELLS:
         questions = folder / f"{name}.questions.parquet"
         write_questions(
@@ -52,13 +52,14 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             where=f"tasks.{name}.{prompt}",
             output=questions,
         )
-        cells += ["--cell", str(questions), str(folder / f"{name}.parquet")]
     model = {"model": request.param, "spec": {}, "revision": "", "path": str(checkpoint)}
     (folder / "model.json").write_text(json.dumps(model))
     subprocess.run(
         [
             *(sys.executable, "-m", "alignment_calibration.scoring", "--dtype", "float32"),
-            *("--device", "cpu", "--threads", "1", "--model", str(folder / "model.json"), *cells),
+            *("--device", "cpu", "--threads", "1", "--model", str(folder / "model.json")),
+            *("--questions", *(str(folder / f"{name}.questions.parquet") for name in names)),
+            *("--receipts", *(str(folder / f"{name}.receipt.json") for name in names)),
         ],
         check=True,
         cwd=ROOT,

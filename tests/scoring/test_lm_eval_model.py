@@ -1,5 +1,7 @@
 """`shared_prefix`, and the scorers, against lm-evaluation-harness's own `HFLM`."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import lm_eval
 import numpy as np
 import pytest
 import torch
+import yaml
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -18,7 +21,7 @@ from alignment_calibration.scoring.lm_eval import SharedPrefixLM
 from alignment_calibration.scoring.tokenization import EncodingError, encode, max_length
 from alignment_calibration.scoring.tree import TreeScorer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"
 
 PAIRS = [
@@ -135,12 +138,55 @@ def test_a_task_gives_hflms_accuracy(hflm, shared_prefix, task, monkeypatch):
     assert values[0] == values[1]
 
 
-def test_lm_eval_learns_of_the_model_when_it_is_imported():
-    program = (
-        "import sys, alignment_calibration.lm_eval_registration\n"
-        "assert not {'lm_eval', 'torch'} & set(sys.modules)\n"
-        "import lm_eval.models\n"
-        "from lm_eval.api.registry import model_registry\n"
-        "assert 'shared_prefix' in model_registry\n"
+def test_the_command_is_lm_evals_own_with_one_more_model(tmp_path):
+    """A small local task through the command line, with both models."""
+    (tmp_path / "facts.jsonl").write_text(
+        "".join(
+            json.dumps({"question": question, "options": options, "gold": gold}) + "\n"
+            for question, options, gold in [
+                ("The capital of France is", ["Paris", "Rome and not Paris", "a metal"], 0),
+                ("Iron is", ["Paris", "a metal", "a city in France"], 1),
+                ("Rome is", ["a city", "a metal that rusts"], 0),
+            ]
+        )
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    (tmp_path / "facts.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "task": "facts",
+                "dataset_path": "json",
+                "dataset_kwargs": {"data_files": {"test": str(tmp_path / "facts.jsonl")}},
+                "test_split": "test",
+                "output_type": "multiple_choice",
+                "doc_to_text": "{{question}}",
+                "doc_to_choice": "{{options}}",
+                "doc_to_target": "gold",
+                "metric_list": [{"metric": "acc"}],
+            }
+        )
+    )
+    answers = {}
+    for model in ("shared_prefix", "hf"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "alignment_calibration.scoring.lm_eval"),
+                *("--model", model, "--model_args", f"pretrained={CHECKPOINT},dtype=float32"),
+                *("--tasks", str(tmp_path / "facts.yaml"), "--device", "cpu", "--log_samples"),
+                *("--output_path", str(tmp_path / model)),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        (samples,) = (tmp_path / model).rglob("samples_facts_*.jsonl")
+        answers[model] = [
+            (float(logprob), greedy)
+            for line in samples.read_text().splitlines()
+            for ((logprob, greedy),) in json.loads(line)["resps"]
+        ]
+    assert len(answers["hf"]) == 8
+    for (one, one_greedy), (other, other_greedy) in zip(*answers.values(), strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+        assert one_greedy == other_greedy

@@ -1,5 +1,6 @@
 """The command `python -m alignment_calibration.scoring` on a tiny checkpoint."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
+import yaml
 
 from alignment_calibration.contract.scoring import LOGITS, QUESTIONS
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.logits import expected_identity, read_logits
+from alignment_calibration.files.logits import expected_identity, read_logits, write_logits
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import __main__ as score_module
+from alignment_calibration.scoring.backends import AUTO, BACKENDS, identity_settings
 
-CHECKPOINT = Path(__file__).parent.parent / "data" / "demo" / "models" / "base"
+ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / "workflow"
+CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"
 
 
 @pytest.fixture
@@ -59,9 +65,11 @@ def command(folder: Path, *cells: str, **options: str) -> list[str]:
     options = {"dtype": "float32", "device": "cpu", "threads": "1"} | options
     for name, value in options.items():
         arguments += [f"--{name.replace('_', '-')}", value]
-    for cell in cells:
-        arguments += ["--cell", f"{cell}.parquet", f"logits/m/{cell}/choice.parquet"]
-    return arguments
+    return [
+        *arguments,
+        *("--questions", *(f"{cell}.parquet" for cell in cells)),
+        *("--receipts", *(f"logits/m/{cell}/choice.receipt.json" for cell in cells)),
+    ]
 
 
 def score(folder: Path, *cells: str, **options: str) -> subprocess.CompletedProcess[str]:
@@ -75,7 +83,7 @@ def score_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     """The command in this process, which has torch in memory already."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # as the command sets it; put back afterwards
-    monkeypatch.setattr(score_module, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(score_module, "die_with_parent", lambda: None)
 
     def run(*cells: str, **options: str) -> None:
         monkeypatch.setattr(sys, "argv", command(folder, *cells, **options)[2:])
@@ -88,11 +96,18 @@ def logits(folder: Path, cell: str) -> Path:
     return folder / "logits" / "m" / cell / "choice.parquet"
 
 
+def receipt(folder: Path, cell: str) -> Path:
+    return logits(folder, cell).with_suffix(".receipt.json")
+
+
+def identity_of(folder: Path, cell: str) -> dict[str, Any]:
+    return expected_identity(folder / "m.json", folder / f"{cell}.parquet", {"dtype": "float32"})
+
+
 def test_a_cell_honours_the_contract_and_is_scored_once(folder, score_here, capsys):
     assert score(folder, "few").returncode == 0
     table = read_parquet(logits(folder, "few"), LOGITS)
-    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
-    assert read_logits(logits(folder, "few"), identity).equals(table)
+    assert read_logits(receipt(folder, "few"), identity_of(folder, "few")).equals(table)
     questions = read_parquet(folder / "few.parquet", QUESTIONS)
     for column in ("question_id", "choice", "gold", "group"):
         assert table[column].equals(questions[column])
@@ -115,15 +130,49 @@ def test_a_cell_honours_the_contract_and_is_scored_once(folder, score_here, caps
     record = json.loads(logits(folder, "few").with_suffix(".run.json").read_text())
     assert record["questions"] == 3
     assert record["tokens_computed"] >= record["trie_nodes"] > 0
+    assert (record["scorer"], record["device"]) == ("tree", "cpu")
 
-    # Again: it is left alone; and from nothing, in another process, the bytes are the same.
-    before = logits(folder, "few").read_bytes()
+    # Without its receipt it is left alone; and from nothing, in another process, all bytes are the
+    # same.
+    before, receipt_before = (f(folder, "few").read_bytes() for f in (logits, receipt))
+    stands = logits(folder, "few").stat().st_ino
+    receipt(folder, "few").unlink()
     score_here("few")
-    assert "m/few/choice: current" in capsys.readouterr().err
-    assert logits(folder, "few").read_bytes() == before
+    assert "m/few/choice: scored before" in capsys.readouterr().err
+    assert logits(folder, "few").stat().st_ino == stands
+    assert receipt(folder, "few").read_bytes() == receipt_before
     logits(folder, "few").unlink()
     score_here("few")
     assert logits(folder, "few").read_bytes() == before
+    assert receipt(folder, "few").read_bytes() == receipt_before
+
+
+def test_backends_give_the_same_numbers_and_one_identity(folder, score_here, capsys):
+    score_here("few")
+    tree = read_logits(receipt(folder, "few"), identity_of(folder, "few"))
+    score_here("few", backend="plain")  # no reason to score again
+    assert "m/few/choice: scored before" in capsys.readouterr().err
+    logits(folder, "few").unlink()
+    score_here("few", backend="plain")
+    record = json.loads(logits(folder, "few").with_suffix(".run.json").read_text())
+    assert record["scorer"] == "plain"
+    plain = read_logits(receipt(folder, "few"), identity_of(folder, "few"))
+    for one, other in zip(*(t["token_logprobs"].to_pylist() for t in (tree, plain)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_backend_with_numbers_of_its_own_is_part_of_the_identity(monkeypatch):
+    own = dataclasses.replace(BACKENDS["plain"], own_numbers=True)
+    monkeypatch.setitem(BACKENDS, "other", own)
+    assert identity_settings("float32", "other") == {"dtype": "float32", "backend": "other"}
+    for backend in (AUTO, "tree", "plain"):
+        assert identity_settings("float32", backend) == {"dtype": "float32"}
+
+
+def test_the_config_allows_every_backend():
+    schema = yaml.safe_load((WORKFLOW / "schemas" / "config.schema.yaml").read_text())
+    backend = schema["properties"]["scoring"]["properties"]["backend"]
+    assert backend["enum"] == [AUTO, *BACKENDS]
 
 
 def imported(folder: Path, *cells: str) -> set[str]:
@@ -145,7 +194,7 @@ def test_what_a_scoring_process_imports(folder):
     assert "torch" in modules
     absent = {"lm_eval", "datasets", "pandas", "matplotlib", "seaborn", "snakemake"}
     assert not modules & absent
-    # A current cell costs neither torch nor transformers.
+    # A cell that is there costs neither torch nor transformers.
     assert not imported(folder, "few") & {"torch", "transformers"}
 
 
@@ -155,31 +204,48 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     done = score(folder, "few", "many", log="log/score.log")
     assert done.returncode == 0
     log = (folder / "log" / "score.log").read_text()
-    assert "m/few/choice: current" in log
+    assert "m/few/choice: scored before" in log
     assert "m/many/choice: 100 %" in log
     assert "questions/s" in log
     assert "tokens/s" in log
     assert done.stderr == ""
     assert logits(folder, "few").stat().st_ino == before
-    assert read_parquet(logits(folder, "many"), LOGITS).num_rows == 120
+    assert read_logits(receipt(folder, "many"), identity_of(folder, "many")).num_rows == 120
 
 
-@pytest.mark.parametrize("damage", ["cut short", "other questions", "other revision"])
-def test_a_file_that_is_not_current_is_scored_again(folder, damage, score_here):
+@pytest.mark.parametrize(
+    "damage", ["gone", "cut short", "other questions", "other revision", "other values"]
+)
+def test_a_file_that_is_not_the_receipts_is_refused_and_scored_again(folder, damage, score_here):
     score_here("few")
     wanted = logits(folder, "few").read_bytes()
     path = logits(folder, "few")
-    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
-    if damage == "cut short":
-        path.write_bytes(wanted[: len(wanted) // 2])
-    elif damage == "other questions":
-        write_parquet(path, pq.read_table(path), identity | {"questions_sha256": "0"})
-    else:
-        write_parquet(path, pq.read_table(path), identity | {"revision": "other"})
-    with pytest.raises(UserError, match="few"):
-        read_logits(path, identity)
+    identity = identity_of(folder, "few")
+    table = pq.read_table(path)
+    match damage:
+        case "gone":
+            path.unlink()
+        case "cut short":
+            path.write_bytes(wanted[: len(wanted) // 2])
+        case "other questions":
+            write_logits(path, table, identity | {"questions_sha256": "0"})
+        case "other revision":
+            write_logits(path, table, identity | {"revision": "other"})
+        case "other values":  # a whole file of this identity, but not what was scored
+            halves = pa.chunked_array([pa.array([[-0.5]] * 9, pa.list_(pa.float32()))])
+            place = table.column_names.index("token_logprobs")
+            write_logits(path, table.set_column(place, "token_logprobs", halves), identity)
+    name = receipt(folder, "few")
+    with pytest.raises(UserError) as caught:
+        read_logits(name, identity)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert f"`rm {name}`" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
+    name.unlink()  # as the error asks
     score_here("few")
-    assert path.read_bytes() == wanted
+    if damage != "other values":  # which the scorer cannot know from what it scored itself
+        assert path.read_bytes() == wanted
+    read_logits(name, identity)
 
 
 def test_a_stale_file_does_not_outlive_a_failed_job(folder, score_here):
@@ -187,7 +253,7 @@ def test_a_stale_file_does_not_outlive_a_failed_job(folder, score_here):
     (folder / "checkpoint" / "model.safetensors").unlink()
     with pytest.raises(UserError):
         score_here("few", dtype="bfloat16")
-    assert not logits(folder, "few").exists()
+    assert not list((folder / "logits").rglob("*.*"))
 
 
 def mistakes(folder: Path, mistake: str) -> None:
@@ -270,12 +336,12 @@ def test_a_killed_job_leaves_finished_cells_and_nothing_half_written(folder, sco
             break
     process.kill()
     process.communicate()
-    identity = expected_identity(folder / "m.json", folder / "few.parquet", "float32")
-    before = read_logits(logits(folder, "few"), identity)
+    identity = identity_of(folder, "few")
+    before = read_logits(receipt(folder, "few"), identity)
     assert not logits(folder, "many").exists()
     score_here("few", "many")
-    assert "m/few/choice: current" in capsys.readouterr().err
-    assert read_logits(logits(folder, "few"), identity).equals(before)
+    assert "m/few/choice: scored before" in capsys.readouterr().err
+    assert read_logits(receipt(folder, "few"), identity).equals(before)
     assert logits(folder, "many").exists()
 
 

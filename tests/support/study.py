@@ -170,6 +170,7 @@ class Study:
             *self.results.glob("*.*"),
             *self.results.glob("tables/*"),
             *self.results.rglob("logits/**/[!.]*.parquet"),
+            *self.results.rglob("logits/**/[!.]*.receipt.json"),
         ]
         return {str(file.relative_to(self.results)): file.read_bytes() for file in sorted(files)}
 

@@ -27,7 +27,7 @@ def test_jobs_go_through_any_submit_command(tmp_path: Path) -> None:
     qsub.chmod(0o755)
     variables = environment()
     variables["PATH"] = f"{qsub.parent}{os.pathsep}{variables['PATH']}"
-    cell = f"results/{STUDY}/logits/base/words/continuation.parquet"
+    cell = f"results/{STUDY}/logits/base/words/continuation.receipt.json"
     run = study.run(
         "--latency-wait", "10", targets=[cell], profile="cluster-generic", env=variables
     )

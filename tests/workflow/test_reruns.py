@@ -1,10 +1,25 @@
 """Which jobs run after an edit, read from Snakemake's own dry run."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.study import ROOT, Study, demo_config, read
+from tests.support.study import ROOT, Config, Study, demo_config, environment, read
+
+
+@pytest.fixture(scope="module")
+def by_cell(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The same study, switched to a job per cell: its plans tell which cells an edit concerns."""
+    switched = study.copied(tmp_path_factory.mktemp("by_cell") / "study")
+    switched.write({**switched.config, "scoring": {"load_once": False}})
+    before = switched.cells()
+    result = switched.run()
+    assert result.returncode == 0, result.stderr
+    assert "rule score:" in result.stdout + result.stderr
+    assert switched.cells() == before, "the switch scored a cell"
+    return switched
 
 
 def score_jobs(jobs: dict[str, list[str]]) -> set[tuple[str, ...]]:
@@ -15,34 +30,42 @@ def score_jobs(jobs: dict[str, list[str]]) -> set[tuple[str, ...]]:
     }
 
 
-def test_a_finished_study_has_nothing_to_do(study: Study) -> None:
-    assert study.planned() == {}
-
-
-def test_another_spec_runs_only_that_models_cells(study: Study) -> None:
-    models = study.config["models"]
-    models["aligned"]["dtype"] = "bfloat16"
-    jobs = study.planned(models=models)
-    tasks = list(study.config["tasks"])
-    assert score_jobs(jobs) == {
-        ("aligned", task, prompt) for task in tasks for prompt in ("continuation", "choice")
-    }
-    assert all("model=base" not in names for rule in jobs.values() for names in rule)
-    assert "changes" in jobs
-
-
-def test_other_bins_run_no_score_job(study: Study) -> None:
-    jobs = study.planned(statistics={**study.config["statistics"], "bins": 15})
-    assert "score" not in jobs
-    assert "confidences" not in jobs
-    assert len(jobs["metrics"]) == 2
-
-
-def test_a_new_task_runs_only_its_own_cells(study: Study) -> None:
+def with_another_task(study: Study) -> tuple[Config, str]:
+    """The tasks of a study and one more of the demo's, and its name."""
     tasks = study.config["tasks"]
     new = next(name for name in demo_config()["tasks"] if name not in tasks)
-    tasks[new] = {**demo_config()["tasks"][new], "limit": 20}
-    jobs = study.planned(tasks=tasks)
+    return {**tasks, new: {**demo_config()["tasks"][new], "limit": 20}}, new
+
+
+def test_a_finished_study_has_nothing_to_do(study: Study, by_cell: Study) -> None:
+    assert study.planned() == {}
+    assert by_cell.planned() == {}
+
+
+def test_another_spec_runs_only_that_models_cells(study: Study, by_cell: Study) -> None:
+    models = study.config["models"]
+    models["aligned"]["dtype"] = "bfloat16"
+    tasks = list(study.config["tasks"])
+    at_once, each = (finished.planned(models=models) for finished in (study, by_cell))
+    assert at_once["score_model"] == ["model=aligned"]
+    assert score_jobs(each) == {
+        ("aligned", task, prompt) for task in tasks for prompt in ("continuation", "choice")
+    }
+    for jobs in (at_once, each):
+        assert all("model=base" not in names for rule in jobs.values() for names in rule)
+        assert "changes" in jobs
+
+
+def test_other_bins_run_no_score_job(study: Study, by_cell: Study) -> None:
+    for finished in (study, by_cell):
+        jobs = finished.planned(statistics={**study.config["statistics"], "bins": 15})
+        assert not {"score", "score_model", "confidences"} & set(jobs)
+        assert len(jobs["metrics"]) == 2
+
+
+def test_a_new_task_runs_only_its_own_cells(by_cell: Study) -> None:
+    tasks, new = with_another_task(by_cell)
+    jobs = by_cell.planned(tasks=tasks)
     assert score_jobs(jobs) == {
         (model, new, prompt)
         for model in ("base", "aligned")
@@ -51,26 +74,75 @@ def test_a_new_task_runs_only_its_own_cells(study: Study) -> None:
     assert all(f"task={new}" in names for names in jobs["confidences"])
 
 
-def test_another_letters_prompt_runs_only_choice_cells_of_its_task(study: Study) -> None:
-    tasks = study.config["tasks"]
+def test_a_job_per_model_scores_only_the_cells_of_a_new_task(study: Study, tmp_path: Path) -> None:
+    grown = study.copied(tmp_path / "study")
+    tasks, new = with_another_task(grown)
+    grown.write({**grown.config, "tasks": tasks})
+    before = grown.cells()
+    result = grown.run(targets=["all_cells"])
+    assert result.returncode == 0, result.stderr
+    after = grown.cells()
+    assert {cell: after[cell] for cell in before} == before, "a finished cell was scored again"
+    assert {cell.split("/")[1] for cell in after.keys() - before.keys()} == {new}
+    assert len(after) == len(before) + 4
+
+
+def test_another_letters_prompt_runs_only_choice_cells_of_its_task(by_cell: Study) -> None:
+    tasks = by_cell.config["tasks"]
     edited = next(iter(tasks))
     tasks[edited]["letters"] = "line"
-    jobs = study.planned(tasks=tasks)
+    jobs = by_cell.planned(tasks=tasks)
     assert score_jobs(jobs) == {(model, edited, "choice") for model in ("base", "aligned")}
 
 
-def test_another_method_scores_only_what_it_reads(study: Study) -> None:
-    assert "score" not in study.planned(methods=["continuation_sum", "choice"])
+def test_another_method_scores_only_what_it_reads(study: Study, by_cell: Study) -> None:
+    for finished in (study, by_cell):
+        jobs = finished.planned(methods=["continuation_sum", "choice"])
+        assert not {"score", "score_model"} & set(jobs)
 
 
-def test_the_edited_template_of_a_user_runs_only_its_cells(study: Study) -> None:
+def test_the_edited_template_of_a_user_runs_only_its_cells(by_cell: Study) -> None:
     """A user's own template, then an edit of its text."""
-    tasks = study.config["tasks"]
+    tasks = by_cell.config["tasks"]
     edited = next(iter(tasks))
     tasks[edited]["letters"] = "mine"
     letters = {"mine": "{{ question }} ({{ options | length }} options)"}
-    jobs = study.planned(tasks=tasks, letters=letters)
+    jobs = by_cell.planned(tasks=tasks, letters=letters)
     assert {(task, prompt) for _, task, prompt in score_jobs(jobs)} == {(edited, "choice")}
+
+
+def test_an_edit_of_scoring_code_scores_only_under_another_version(
+    study: Study, tmp_path: Path
+) -> None:
+    """In a copy of the repository: a comment first, then a raised SCORING_VERSION."""
+    ignored = shutil.ignore_patterns(".*", "results", "figures", "__pycache__")
+    repository = shutil.copytree(ROOT, tmp_path / "repository", ignore=ignored)
+    edited = Study(study.copied(tmp_path / "study").folder, ["all_cells"], root=repository)
+    package = repository / "workflow" / "alignment_calibration"
+
+    def scores() -> bool:
+        """Run the workflow; whether it started a scoring job."""
+        result = edited.run(env=environment(PYTHONPATH=str(repository / "workflow")))
+        assert result.returncode == 0, result.stderr
+        return "rule score_model:" in result.stdout + result.stderr
+
+    before = edited.cells()
+    scores()  # the same code, at another place
+    assert not scores()
+    with (package / "scoring" / "trie.py").open("a") as file:
+        file.write("# A comment.\n")
+    assert scores()
+    assert not scores()
+    assert edited.cells() == before
+    logits = package / "files" / "logits.py"
+    line = re.compile(r"^SCORING_VERSION = (\d+)$", re.MULTILINE)
+    raised, found = line.subn(r"SCORING_VERSION = 9\1", logits.read_text())
+    assert found == 1
+    logits.write_text(raised)
+    assert scores()
+    after = edited.cells()
+    assert after.keys() == before.keys()
+    assert all(after[cell] != before[cell] for cell in before)
 
 
 @pytest.mark.parametrize("config", ["config.yaml", "config/paper.yaml", "config/smollm2.yaml"])
@@ -89,6 +161,6 @@ def test_a_fresh_clone_lists_a_score_job_per_model_task_and_prompt(
     for model in text["models"]:
         for task in text["tasks"]:
             for prompt in ("continuation", "choice"):
-                assert f"logits/{model}/{task}/{prompt}.parquet" in output
+                assert f"logits/{model}/{task}/{prompt}.receipt.json" in output
     if text["study"] != "demo":
         assert "demo" not in output.replace(str(ROOT), "")

@@ -18,6 +18,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: In place of a backend's name: the first that can score the model.
 AUTO: Final = "auto"
+#: The definition, each option a sequence of its own: right for every model.
+PLAIN: Final = "plain"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Backend:
     Args:
         scorer: imports the scorer's class, which is made of a model, the device where its token ids
             go in, and a token budget.
-        own_numbers: whether its numbers differ from `plain`'s by more than rounding. Its name then
+        own_numbers: whether its numbers differ from those of `plain` by more than rounding. Its name then
             stands in the identity of the cells it scores, and it is used only where a config names
             it, so that no study mixes the two by chance.
     """
@@ -51,7 +53,7 @@ def _plain() -> Callable[[Any, "torch.device", int], Scorer]:
 #: Every backend, by name; `auto` tries those without numbers of their own, in this order.
 BACKENDS: Final = {
     "tree": Backend(_tree),  # each token prefix once
-    "plain": Backend(_plain),  # the definition: each option a sequence of its own
+    PLAIN: Backend(_plain),
 }
 
 
@@ -91,7 +93,7 @@ def choose(
         if backend != AUTO:
             raise UserError(
                 f"scoring.backend: found {name}, which cannot score {type(model).__name__} "
-                f"({reason}); allowed: {AUTO}"
+                f"({reason}); allowed: {AUTO}, {PLAIN}"
             )
         _LOGGER.warning(
             "%s cannot be scored by the backend %s (%s); the next is tried: slower, with the same "
@@ -100,7 +102,7 @@ def choose(
             name,
             reason,
         )
-    raise AssertionError("plain scores every model")
+    raise AssertionError(f"{PLAIN} scores every model")
 
 
 def why_not(backend: str, model: Any, device: "torch.device") -> str | None:
@@ -111,6 +113,8 @@ def why_not(backend: str, model: Any, device: "torch.device") -> str | None:
     import numpy as np
     import torch
 
+    if backend == PLAIN:
+        return None
     vocabulary = model.config.get_text_config().vocab_size
     some = [(7 + 11 * number) % vocabulary for number in range(12)]
     context = tuple(some[:4])
