@@ -8,13 +8,23 @@ import alignment_calibration
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import canonical_json
 from alignment_calibration.inputs.code import imported_code
+from alignment_calibration.report.registry import (
+    AS_PUBLISHED,
+    FIGURES,
+    PUBLISHED,
+    TABLES,
+    of_study,
+    pages,
+    reads_of,
+)
 from alignment_calibration.scoring.backends import identity_settings
 from alignment_calibration.study import config as study_config
 from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES
 from alignment_calibration.study.vocabulary import STAGES, prompts_of
 
 # Wherever the workflow was included from, or imported as a module.
-WORKFLOW = Path(alignment_calibration.__file__).parents[1]
+PACKAGE = Path(alignment_calibration.__file__).parent
+WORKFLOW = PACKAGE.parent
 ROOT = WORKFLOW.parent
 
 
@@ -37,7 +47,6 @@ def read_config():
 
 STUDY = read_config()
 RESULTS = f"results/{STUDY['study']}"
-FIGURES = f"figures/{STUDY['study']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
@@ -64,9 +73,8 @@ def one_of(names):
     return "|".join(map(re.escape, names))
 
 
-# The study of the published numbers (`snakemake published`): the rules from `changes` on are
-# written for any study, so that they run on it as well.
-PUBLISHED = "published"
+# The numbers of the published study (`snakemake published`): the rules from `changes` on run on
+# them as well.
 PUBLISHED_CHANGES = str(ROOT / "data/published/changes.csv")
 
 
@@ -78,17 +86,17 @@ wildcard_constraints:
     prompt=one_of(PROMPT_NAMES),
 
 
-def code(script):
-    """A script and the modules of the package that it imports. As inputs they re-run a step after
-    an edit (and, compared by checksum, not after a touch)."""
-    return list(map(str, imported_code(WORKFLOW / "scripts" / f"{script}.py")))
+def code(script, *by_name):
+    """A script, the modules of the package that it finds by name, and all that these import. As
+    inputs they re-run a step after an edit (and, compared by checksum, not after a touch).
+    """
+    modules = [PACKAGE / f"{module}.py" for module in by_name]
+    return code_of(WORKFLOW / "scripts" / f"{script}.py", *modules)
 
 
-def module_code(module):
-    """The same of a module of the package, which a rule runs as a command."""
-    package = WORKFLOW / "alignment_calibration"
-    file = package.joinpath(*module.split(".")).with_suffix(".py")
-    return list(map(str, imported_code(file)))
+def code_of(*entries):
+    """The same of any files of the package."""
+    return sorted({str(path) for entry in entries for path in imported_code(entry)})
 
 
 def config_slice(*keys):
@@ -108,21 +116,76 @@ def identity_slice(model):
     )
 
 
-def table_files(study, *tables):
-    """The files of tables, in every format."""
+def tidy_files(exhibits, study):
+    """The files that the figures or tables of a study read, in the order of `reads_of`."""
     return [
-        f"results/{study}/tables/{table}.{suffix}"
-        for table in tables
-        for suffix in ("csv", "md", "tex")
+        (
+            PUBLISHED_CHANGES
+            if name == AS_PUBLISHED
+            else f"results/{study}/{name}.parquet"
+        )
+        for name in reads_of(exhibits, study)
     ]
 
 
-def table_outputs(study, table):
-    """The files of a table as the outputs of its rule: the report shows the CSV."""
-    csv, *others = table_files(study, table)
-    caption = f"../report/table_{table}.rst"
-    shown = report(csv, caption=caption, category="Tables", labels={"table": table})
-    return [shown, *others]
+def exhibit_code(script, exhibits, study):
+    """The code of a script that makes the figures or tables of a study: it finds their modules,
+    `report/{script}/{name}.py`, by name."""
+    return code(
+        script, *(f"report/{script}/{name}" for name in of_study(exhibits, study))
+    )
+
+
+def table_outputs(study):
+    """The files of a study's tables, in every format: the report shows the CSV."""
+    files = []
+    for table in of_study(TABLES, study):
+        csv, *others = (
+            f"results/{study}/tables/{table}.{suffix}"
+            for suffix in ("csv", "md", "tex")
+        )
+        caption = f"../report/table_{table}.rst"
+        labels = {"table": table}
+        shown = report(csv, caption=caption, category="Tables", labels=labels)
+        files += [shown, *others]
+    return files
+
+
+def figure_pages(study):
+    """A study's figures one by one: names, each with the values that it is made for."""
+    return list(pages(FIGURES, study, {"pair": PAIRS, "method": STUDY["methods"]}))
+
+
+def figures_slice(study):
+    """What decides a study's figures beside what they read, as one string."""
+    reads = reads_of(FIGURES, study)
+    return canonical_json({"pages": figure_pages(study), "reads": reads})
+
+
+def caption_templates(study):
+    """The captions of a study's figures, without the numbers."""
+    names = of_study(FIGURES, study)
+    return [str(WORKFLOW / "report" / f"{name}.rst") for name in names]
+
+
+def figure_outputs(study):
+    """The files of a study's figures. The report shows the PNG with the caption that the job
+    wrote; it looks for captions beside the rule, unless their paths are absolute."""
+    outputs = {"pdf": [], "png": [], "caption": []}
+    for name, *values in figure_pages(study):
+        figure = "/".join([name, *values])
+        caption = f"results/{study}/captions/{figure}.rst"
+        shown = report(
+            f"figures/{study}/{figure}.png",
+            caption=str(Path.cwd() / caption),
+            category=name.capitalize() if values else "Figures",
+            subcategory=values[0] if values else None,
+            labels={"figure": name, **dict(zip(FIGURES[name].each, values))},
+        )
+        outputs["pdf"].append(f"figures/{study}/{figure}.pdf")
+        outputs["png"].append(shown)
+        outputs["caption"].append(caption)
+    return outputs
 
 
 def local_checkpoint(wildcards):

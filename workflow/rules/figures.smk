@@ -1,77 +1,52 @@
-# Figures, with captions that hold the numbers of the run. `{study}` is the study of the config or
-# the study of the published numbers.
-
-# The tidy files that each figure reads, of the config's study and of the published numbers.
-TIDY = {
-    "figure1": ["changes"],
-    "figure2": ["changes"],
-    "figure2_sce": ["changes"],
-    "ranks": ["changes", "rank_probabilities"],
-    "accuracy_calibration": ["changes"],
-    "temperature": ["temperature"],
-    "multiverse": ["multiverse"],
-    "sce_audit": ["sce_audit"],
-}
-PUBLISHED_TIDY = {
-    "figure1": ["changes"],
-    "figure2": ["changes"],
-    "ranks": ["changes"],
-    "accuracy_calibration": ["changes"],
-    "sce_audit_published": ["audit"],
-}
-
-# The modules that a figure's own module builds on, where there are any.
-FIGURE_PARTS = {
-    "figure1": ["figures/change_rates"],
-    "figure2": ["figures/change_rates"],
-    "figure2_sce": ["figures/change_rates"],
-    "sce_audit": ["sce_audit"],
-    "sce_audit_published": ["figures/sce_audit", "sce_audit"],
-}
+# Figures, with captions that hold the numbers of the run: of the config's study, of the published
+# one.
 
 
-rule figure:
+rule figures:
     input:
-        tidy=lambda w: [
-            f"results/{w.study}/{name}.parquet"
-            for name in (PUBLISHED_TIDY if w.study == PUBLISHED else TIDY)[w.figure]
-        ],
-        caption=str(WORKFLOW / "report/{figure}.rst"),
-        code=lambda w: code(f"figure_{w.figure}"),
+        tidy=tidy_files(FIGURES, STUDY["study"]),
+        templates=caption_templates(STUDY["study"]),
+        code=exhibit_code("figures", FIGURES, STUDY["study"]),
     output:
-        pdf="figures/{study}/{figure}.pdf",
-        png=report(
-            "figures/{study}/{figure}.png",
-            caption="../report/caption.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        caption="results/{study}/captions/{figure}.rst",
+        **figure_outputs(STUDY["study"]),
     log:
-        "results/{study}/logs/figures/{figure}.log",
+        f"{LOGS}/figures.log",
     benchmark:
-        "results/{study}/benchmarks/figures/{figure}.tsv"
-    wildcard_constraints:
-        figure=one_of(TIDY | PUBLISHED_TIDY),
+        f"{BENCHMARKS}/figures.tsv"
     localrule: True
     conda:
         "../../envs/workflow.yaml"
+    params:
+        slice=figures_slice(STUDY["study"]),
     script:
-        "../scripts/figure_{wildcards.figure}.py"
+        "../scripts/figures.py"
+
+
+use rule figures as published_figures with:
+    input:
+        tidy=tidy_files(FIGURES, PUBLISHED),
+        templates=caption_templates(PUBLISHED),
+        code=exhibit_code("figures", FIGURES, PUBLISHED),
+    output:
+        **figure_outputs(PUBLISHED),
+    log:
+        f"results/{PUBLISHED}/logs/figures.log",
+    benchmark:
+        f"results/{PUBLISHED}/benchmarks/figures.tsv"
+    params:
+        slice=figures_slice(PUBLISHED),
 
 
 rule reliability:
     input:
-        confidences=lambda w: [
-            f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
-        ],
+        confidences=CONFIDENCES,
         code=code("reliability"),
     output:
-        f"{RESULTS}/reliability/{{model}}.parquet",
+        f"{RESULTS}/reliability.parquet",
     log:
-        f"{LOGS}/reliability/{{model}}.log",
+        f"{LOGS}/reliability.log",
     benchmark:
-        f"{BENCHMARKS}/reliability/{{model}}.tsv"
+        f"{BENCHMARKS}/reliability.tsv"
     conda:
         "../../envs/workflow.yaml"
     resources:
@@ -79,58 +54,13 @@ rule reliability:
         runtime=30,
     params:
         slice=statistics_slice(
-            "bins", "resamples", "seed", "tace_threshold", tasks=TASKS
+            "bins",
+            "resamples",
+            "seed",
+            "tace_threshold",
+            models=MODELS,
+            pairs=STUDY["pairs"],
+            tasks=TASKS,
         ),
     script:
         "../scripts/reliability.py"
-
-
-rule reliability_figure:
-    input:
-        base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",
-        aligned=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['aligned']}.parquet",
-        caption=str(WORKFLOW / "report/reliability.rst"),
-        code=code("figure_reliability"),
-    output:
-        pdf=f"{FIGURES}/reliability/{{pair}}/{{method}}.pdf",
-        png=report(
-            f"{FIGURES}/reliability/{{pair}}/{{method}}.png",
-            caption="../report/caption.rst",
-            category="Reliability",
-            subcategory="{pair}",
-            labels={"figure": "reliability", "pair": "{pair}", "method": "{method}"},
-        ),
-        caption=f"{RESULTS}/captions/reliability/{{pair}}/{{method}}.rst",
-    log:
-        f"{LOGS}/figures/reliability/{{pair}}/{{method}}.log",
-    benchmark:
-        f"{BENCHMARKS}/figures/reliability/{{pair}}/{{method}}.tsv"
-    wildcard_constraints:
-        method=one_of(STUDY["methods"]),
-    localrule: True
-    conda:
-        "../../envs/workflow.yaml"
-    script:
-        "../scripts/figure_reliability.py"
-
-
-rule figures:
-    input:
-        expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=TIDY, suffix=["pdf", "png"]),
-        expand(
-            f"{FIGURES}/reliability/{{pair}}/{{method}}.{{suffix}}",
-            pair=PAIRS,
-            method=STUDY["methods"],
-            suffix=["pdf", "png"],
-        ),
-    localrule: True
-
-
-rule published_figures:
-    input:
-        expand(
-            f"figures/{PUBLISHED}/{{figure}}.{{suffix}}",
-            figure=PUBLISHED_TIDY,
-            suffix=["pdf", "png"],
-        ),
-    localrule: True

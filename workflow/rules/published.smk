@@ -19,32 +19,12 @@ rule published_changes:
         "../scripts/published_changes.py"
 
 
-rule published_table_1:
-    input:
-        changes=f"results/{PUBLISHED}/changes.parquet",
-        code=code("published_table_1"),
-    output:
-        table_outputs(PUBLISHED, "table_1"),
-    log:
-        f"results/{PUBLISHED}/logs/tables/table_1.log",
-    benchmark:
-        f"results/{PUBLISHED}/benchmarks/tables/table_1.tsv"
-    localrule: True
-    conda:
-        "../../envs/workflow.yaml"
-    script:
-        "../scripts/published_table_1.py"
-
-
 rule published_audit:
     input:
         published=PUBLISHED_CHANGES,
         code=code("published_audit"),
     output:
-        audit=f"results/{PUBLISHED}/audit.parquet",
-        audit_table=table_files(PUBLISHED, "audit"),
-        recovered=table_files(PUBLISHED, "recovered"),
-        ranks=table_files(PUBLISHED, "audit_ranks"),
+        f"results/{PUBLISHED}/audit.parquet",
     log:
         f"results/{PUBLISHED}/logs/audit.log",
     benchmark:
@@ -58,9 +38,7 @@ rule published_audit:
 
 rule published:
     input:
-        rules.published_figures.input,
-        table_files(PUBLISHED, "changes", "ranks", "claims", "table_1"),
-        table_files(PUBLISHED, "audit", "recovered", "audit_ranks"),
-        f"results/{PUBLISHED}/audit.parquet",
+        rules.published_figures.output,
+        rules.published_tables.output,
         f"results/{PUBLISHED}/rank_agreement.parquet",
     localrule: True

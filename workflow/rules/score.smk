@@ -25,7 +25,7 @@ if STUDY["scoring"]["load_once"]:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
             questions=question_files(),
-            code=module_code("scoring.__main__"),
+            code=code_of(PACKAGE / "scoring" / "__main__.py"),
         output:
             receipts("{model}"),
         log:
@@ -52,7 +52,7 @@ else:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
             questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
-            code=module_code("scoring.__main__"),
+            code=code_of(PACKAGE / "scoring" / "__main__.py"),
         output:
             f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.receipt.json",
         log:

@@ -13,7 +13,7 @@ from alignment_calibration.calibration.metrics.step import settings_of
 from alignment_calibration.calibration.predictions import Floats, Predictions, read_answers
 from alignment_calibration.calibration.resampling import bootstrap_weights
 from alignment_calibration.contract.calibration import RELIABILITY
-from alignment_calibration.files.frames import write_frame
+from alignment_calibration.study.vocabulary import STAGES
 
 #: Confidences at which the curve is computed.
 GRID = np.linspace(0, 1, 101)
@@ -127,7 +127,7 @@ def reliability(
         statistics: `bins`, `resamples`, `seed`, `tace_threshold`.
 
     Returns:
-        Rows of RELIABILITY.
+        Rows of RELIABILITY, `pair` and `stage` aside.
 
     Raises:
         UserError: if a file is damaged.
@@ -142,16 +142,33 @@ def reliability(
             ("curve", curve(answers.predictions, task, statistics)),
         )
     ]
-    whole = pd.concat(parts, ignore_index=True).reindex(columns=RELIABILITY.names)
     # In the order of the file's keys; within a part by confidence, as computed.
-    return whole.sort_values(["task", "method", "part"], kind="stable", ignore_index=True)
+    return pd.concat(parts).sort_values(
+        ["task", "method", "part"], kind="stable", ignore_index=True
+    )
 
 
-def write_reliability(
-    model: str,
-    confidences: Mapping[str, str | Path],
+def by_pair(
+    models: Mapping[str, Mapping[str, str | Path]],
+    pairs: Mapping[str, Mapping[str, str]],
     statistics: Mapping[str, Any],
-    output: str | Path,
-) -> None:
-    """Write the bins and curves of one model; see `reliability`."""
-    write_frame(output, reliability(model, confidences, statistics), RELIABILITY)
+) -> pd.DataFrame:
+    """Bins and curves of all models, by pair and stage.
+
+    Args:
+        models: confidences file of each task, of each model.
+        pairs: `base` and `aligned` model of each pair; a model may serve several.
+        statistics: see `reliability`.
+
+    Returns:
+        Rows of RELIABILITY.
+    """
+    frames = {model: reliability(model, files, statistics) for model, files in models.items()}
+    return pd.concat(
+        [
+            frames[pairs[pair][stage]].assign(pair=pair, stage=stage)
+            for pair in sorted(pairs)
+            for stage in STAGES
+        ],
+        ignore_index=True,
+    ).reindex(columns=RELIABILITY.names)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from alignment_calibration.calibration.predictions import Floats
 Weights = npt.NDArray[np.float32]
 
 Interval = Literal["percentile", "basic", "hull"]
+
+#: False discovery rate (q-value) at which a change counts as significant.
+SIGNIFICANCE: Final = 0.05
 
 #: Numbers of a block of weights: small enough to stay near the processor's caches.
 BLOCK_SIZE = 1_000_000

@@ -7,6 +7,7 @@ from alignment_calibration.contract import calibration, pairs, published
 #: The tidy files of a study that tables and figures read, `results/{study}/{name}.parquet`.
 TIDY: Final = {
     "metrics": calibration.ALL_METRICS,
+    "reliability": calibration.RELIABILITY,
     "sce_audit": calibration.SCE_AUDIT,
     "changes": pairs.CHANGES,
     "rank_probabilities": pairs.RANK_PROBABILITIES,

@@ -47,9 +47,11 @@ ALL_METRICS: Final = pa.schema(
     }
 )
 
-#: A row per task, method, part and confidence of one model.
+#: A row per pair, stage, task, method, part and confidence.
 RELIABILITY: Final = pa.schema(
     {
+        "pair": pa.string(),
+        "stage": pa.string(),  # base or aligned
         "model": pa.string(),
         "task": pa.string(),
         "method": pa.string(),

@@ -20,7 +20,7 @@ from alignment_calibration.calibration.confidences import (
 )
 from alignment_calibration.calibration.metrics import METRICS, Metric, Settings, formulas, tallies
 from alignment_calibration.calibration.predictions import Predictions, padded
-from alignment_calibration.calibration.resampling import benjamini_hochberg
+from alignment_calibration.calibration.resampling import SIGNIFICANCE, benjamini_hochberg
 from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.pairs.permutation_test import permutation_changes
@@ -50,8 +50,6 @@ BINNED = {
 }
 #: Metrics of the universes without bins.
 UNBINNED = ("accuracy", "brier", "nll", "smooth_ece")
-#: False discovery rate at which a cell counts as decided.
-SIGNIFICANT = 0.05
 
 KEYS = ["metric", "bins", "binning", "reading"]
 
@@ -140,7 +138,7 @@ def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
     for universe, cells in changes.groupby(KEYS, dropna=False, sort=True):
         q_values = benjamini_hochberg(cells["p_value"].to_numpy(dtype=np.float64))
         direction = METRICS[str(universe[0])].worse * np.sign(cells["change"].to_numpy())
-        decided = q_values <= SIGNIFICANT
+        decided = q_values <= SIGNIFICANCE
         worse, better = (decided & (direction == sign) for sign in (1, -1))
         shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
         found.append((*universe, len(cells), *worsening(cells), *shares))

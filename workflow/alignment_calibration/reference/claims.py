@@ -1,40 +1,33 @@
 """What the reference study claims (Oh & Hwang 2024), put to the changes of a study.
 
-A *cell* is a pair × task. Of each cell the change rate of a metric is looked at, with its 95 %
-interval; where there is none (the published numbers) the rate itself is taken at its word. Then a
-cell is
+Of each contrast the change rate of a metric is looked at, with its 95 % interval; where there is
+none (the published numbers) the rate itself is taken at its word. Then a contrast is
 
 - *above* a threshold if its whole interval is;
-- *below* it if its whole interval is, and, where there is a q-value, that is under 0.05: since one
-  fall among many cells decides a claim, falls are counted at a false discovery rate of 5 %;
+- *below* it if its whole interval is, and, where there is a q-value, that is under SIGNIFICANCE:
+  since one fall among many contrasts decides a claim, falls are counted at a false discovery rate;
 - *open* otherwise.
 
-A claim about every cell holds if every cell is as claimed, fails if one is clearly not, and is
-undecided otherwise; a claim that some cell is so holds if one clearly is, fails if all clearly are
-not, and is undecided otherwise. Without a cell to look at, a claim is undecided. Cells without a
-rate (a base of 0) are left out.
+A claim about every contrast holds if every one is as claimed, fails if one is clearly not, and is
+undecided otherwise; a claim that some contrast is so holds if one clearly is, fails if all clearly
+are not, and is undecided otherwise. Without a contrast to look at, a claim is undecided. Contrasts
+without a rate (a base of 0) are left out.
 
 An error *hardly changes* if it falls by at most 1 % of the base's value: under `continuation_min`,
 this sets the four falls that the paper names (1.25 % and more) apart from those it does not mention
 (0.79 % and less).
 """
 
-import dataclasses
-from collections.abc import Callable, Hashable
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.pairs.ranks import kendall_w
-from alignment_calibration.report.tables import (
-    SIGNIFICANCE,
-    Section,
-    Table,
-    paragraph,
-    percent,
-)
 
 #: The largest fall of an error, as a fraction of the base's, that is called hardly any change.
 HARDLY = 0.01
@@ -48,102 +41,153 @@ DRAWS = 500
 #: 97.5 % quantile of the standard normal distribution.
 NORMAL_97_5 = 1.959964
 
-#: Cells that the table for people names; the CSV names all.
-NAMED = 6
-
-#: The readings of SCE that claims are put to: the published one, and Nixon et al.'s (2019).
-READINGS = ("sce_ovr", "sce")
+#: The metrics by which claims about SCE are decided: the published one, and Nixon et al.'s (2019).
+SCE_METRICS = ("sce_ovr", "sce")
 
 Verdict = Literal["holds", "fails", "undecided"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class Nothing:
+    """Why there is nothing to decide a claim by."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How many contrasts are on which side of a threshold, a change rate."""
+
+    threshold: float
+    above: int
+    below: int
+    open: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's W of the tasks' rankings of the pairs.
+
+    `low` and `high` are the ends of its 95 % interval, None where the rates have none.
+    """
+
+    w: float
+    tasks: int
+    pairs: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """In how many of the contrasts one rate is clearly above another, and clearly below."""
+
+    contrasts: int
+    above: int
+    below: int
+
+
+@dataclass(frozen=True)
+class Decisive:
+    """A contrast that speaks for a verdict, and its change rate.
+
+    `low` and `high` are the ends of the rate's interval, None where it has none; `against` is the
+    rate that it is compared with, if it is.
+    """
+
+    pair: str
+    task: str
+    rate: float
+    low: float | None = None
+    high: float | None = None
+    against: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """What one claim comes to.
 
     Attributes:
-        cells: how many cells were looked at.
-        evidence: numbers behind the verdict, for people.
-        decisive: the cells that speak for the verdict (for `undecided`: those open), each with its
-            rate.
+        contrasts: how many were looked at.
+        evidence: the numbers behind the verdict.
+        decisive: the contrasts that speak for the verdict (for `undecided`: those open).
     """
 
     verdict: Verdict
-    cells: int
-    evidence: str
-    decisive: tuple[str, ...] = ()
+    contrasts: int
+    evidence: Nothing | Sides | Agreement | Order
+    decisive: tuple[Decisive, ...] = ()
 
 
-def sides(cells: pd.DataFrame, threshold: float) -> pd.Series:
-    """For every cell whether its rate is `above` the threshold, `below` it, or `open`."""
-    low = cells["rate_ci_low"].fillna(cells["change_rate"])
-    high = cells["rate_ci_high"].fillna(cells["change_rate"])
-    found = cells["q_value"].isna() | (cells["q_value"] < SIGNIFICANCE)
-    side = pd.Series("open", index=cells.index)
+def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
+    """For every contrast whether its rate is `above` the threshold, `below` it, or `open`."""
+    low = contrasts["rate_ci_low"].fillna(contrasts["change_rate"])
+    high = contrasts["rate_ci_high"].fillna(contrasts["change_rate"])
+    found = contrasts["q_value"].isna() | (contrasts["q_value"] < SIGNIFICANCE)
+    side = pd.Series("open", index=contrasts.index)
     side[low > threshold] = "above"
     side[(high < threshold) & found] = "below"
     return side
 
 
 def ece_falls(changes: pd.DataFrame, _: str) -> Finding:
-    """Claim 1: under continuation_sum some cell's ECE is below 0."""
-    return _some_below(_cells(changes, "continuation_sum", "ece"), 0)
+    """Claim 1: under continuation_sum some contrast's ECE is below 0."""
+    return _some_below(_contrasts(changes, "continuation_sum", "ece"), 0)
 
 
-def sce_where_ece_falls(changes: pd.DataFrame, reading: str) -> Finding:
-    """Claim 2: in each cell of claim 1 SCE is above −1 %."""
-    ece = _cells(changes, "continuation_sum", "ece")
+def sce_where_ece_falls(changes: pd.DataFrame, metric: str) -> Finding:
+    """Claim 2: in each contrast of claim 1 SCE is above −1 %."""
+    ece = _contrasts(changes, "continuation_sum", "ece")
     falling = set(_names(ece[sides(ece, 0) == "below"]))
-    cells = _cells(changes, "continuation_sum", reading)
-    cells = cells[[name in falling for name in _names(cells)]]
     if not falling:
-        return Finding("undecided", 0, "ECE clearly falls in no cell.")
-    return _every_above(cells, -HARDLY)
+        return _nothing("ECE clearly falls in no contrast.")
+    contrasts = _contrasts(changes, "continuation_sum", metric)
+    return _every_above(contrasts[[name in falling for name in _names(contrasts)]], -HARDLY)
 
 
-def sce_under_continuation_sum(changes: pd.DataFrame, reading: str) -> Finding:
-    """Claim 3: under continuation_sum every cell's SCE is above −1 %."""
-    return _every_above(_cells(changes, "continuation_sum", reading), -HARDLY)
+def sce_under_continuation_sum(changes: pd.DataFrame, metric: str) -> Finding:
+    """Claim 3: under continuation_sum every contrast's SCE is above −1 %."""
+    return _every_above(_contrasts(changes, "continuation_sum", metric), -HARDLY)
 
 
-def sce_under_continuation_min(changes: pd.DataFrame, reading: str) -> Finding:
-    """Claim 4: under continuation_min some cell's SCE is below −1 %."""
-    return _some_below(_cells(changes, "continuation_min", reading), -HARDLY)
+def sce_under_continuation_min(changes: pd.DataFrame, metric: str) -> Finding:
+    """Claim 4: under continuation_min some contrast's SCE is below −1 %."""
+    return _some_below(_contrasts(changes, "continuation_min", metric), -HARDLY)
 
 
-def sce_under_choice(changes: pd.DataFrame, reading: str) -> Finding:
-    """Claim 5: under choice every cell's SCE is above 0."""
-    return _every_above(_cells(changes, "choice", reading), 0)
+def sce_under_choice(changes: pd.DataFrame, metric: str) -> Finding:
+    """Claim 5: under choice every contrast's SCE is above 0."""
+    return _every_above(_contrasts(changes, "choice", metric), 0)
 
 
-def ranking_across_tasks(changes: pd.DataFrame, reading: str) -> Finding:
+def ranking_across_tasks(changes: pd.DataFrame, metric: str) -> Finding:
     """Claim 6: Kendall's W over tasks of the pairs' choice-SCE change rates is at least 0.9.
 
     It takes two tasks, and three pairs with a rate on all of them. Where rates have intervals, the
     claim is undecided if the 95 % interval of W (`w_interval`) holds 0.9.
     """
-    cells = _cells(changes, "choice", reading)
-    if cells.empty:
-        return Finding("undecided", 0, "Not measured.")
+    contrasts = _contrasts(changes, "choice", metric)
+    if contrasts.empty:
+        return _nothing("Not measured.")
     rates, low, high = (
-        cells.pivot(index="task", columns="pair", values=name).dropna(axis="columns")
+        contrasts.pivot(index="task", columns="pair", values=name).dropna(axis="columns")
         for name in ("change_rate", "rate_ci_low", "rate_ci_high")
     )
     tasks, pairs = rates.shape
     if tasks < 2 or pairs < 3:
-        return Finding("undecided", len(cells), "Takes two tasks and three pairs on all of them.")
+        reason = Nothing("Takes two tasks and three pairs on all of them.")
+        return Finding("undecided", len(contrasts), reason)
     w = kendall_w(rates.to_numpy())
-    evidence = f"Kendall's W = {w:.3f} over {tasks} tasks and {pairs} pairs"
-    ends = (w, w)
+    evidence, ends = Agreement(w, tasks, pairs), (w, w)
     if low.shape == high.shape == rates.shape:
         ends = w_interval(rates.to_numpy(), (high - low).to_numpy())
-        evidence += f", 95 % interval {ends[0]:.3f} to {ends[1]:.3f}"
+        evidence = Agreement(w, tasks, pairs, *ends)
     verdict: Verdict = "undecided"
     if ends[0] >= NEARLY_SAME:
         verdict = "holds"
     elif ends[1] < NEARLY_SAME:
         verdict = "fails"
-    return Finding(verdict, tasks * pairs, evidence + ".")
+    return Finding(verdict, tasks * pairs, evidence)
 
 
 def w_interval(rates: Floats, widths: Floats) -> tuple[float, float]:
@@ -163,21 +207,21 @@ def w_interval(rates: Floats, widths: Floats) -> tuple[float, float]:
     return low, min(1.0, 2 * kendall_w(rates) - low)
 
 
-def choice_against_continuation_sum(changes: pd.DataFrame, reading: str) -> Finding:
-    """Claim 7: in most cells the SCE rate under choice is above that under continuation_sum.
+def choice_against_continuation_sum(changes: pd.DataFrame, metric: str) -> Finding:
+    """Claim 7: in most contrasts the SCE rate under choice is above that under continuation_sum.
 
-    Holds if it clearly is in more than half of the cells, fails if it clearly is not in half.
+    Holds if it clearly is in more than half of them, fails if it clearly is not in half.
 
     One rate is above another if its whole interval is above the other's: a cautious criterion,
     since the intervals come from the same questions.
     """
-    keys = ["pair", "task"]
-    choice = _cells(changes, "choice", reading)
-    both = choice.merge(
-        _cells(changes, "continuation_sum", reading), on=keys, suffixes=("_choice", "_sum")
+    both = _contrasts(changes, "choice", metric).merge(
+        _contrasts(changes, "continuation_sum", metric),
+        on=["pair", "task"],
+        suffixes=("_choice", "_sum"),
     )
     if both.empty:
-        return Finding("undecided", 0, "No cell was measured under both methods.")
+        return _nothing("No contrast was measured under both methods.")
     ends = {
         (end, method): both[f"rate_ci_{end}_{method}"].fillna(both[f"change_rate_{method}"])
         for end in ("low", "high")
@@ -190,13 +234,14 @@ def choice_against_continuation_sum(changes: pd.DataFrame, reading: str) -> Find
         verdict = "holds"
     elif below.mean() >= 0.5:
         verdict = "fails"
-    evidence = f"Higher in {above.sum()} of {len(both)} cells, lower in {below.sum()}"
     decisive = tuple(
-        f"{row['pair']} × {row['task']}: {percent(row['change_rate_choice'], sign=True)} % against "
-        f"{percent(row['change_rate_sum'], sign=True)} %"
+        Decisive(
+            row["pair"], row["task"], row["change_rate_choice"], against=row["change_rate_sum"]
+        )
         for row in both[below].to_dict("records")
     )
-    return Finding(verdict, len(both), _with_cells(evidence, decisive), decisive)
+    order = Order(len(both), int(above.sum()), int(below.sum()))
+    return Finding(verdict, len(both), order, decisive)
 
 
 #: The claims in the paper's order, with what is claimed.
@@ -220,107 +265,70 @@ CLAIMS: tuple[tuple[str, Callable[[pd.DataFrame, str], Finding]], ...] = (
 )
 
 
-def evaluate(changes: pd.DataFrame) -> pd.DataFrame:
-    """All claims under both readings of SCE.
+def evaluate(changes: pd.DataFrame) -> dict[tuple[int, str], Finding]:
+    """What each claim comes to by each of SCE_METRICS.
+
+    Args:
+        changes: rows of CHANGES; intervals may be missing.
 
     Returns:
-        Columns claim (its number), statement, metric (the reading), verdict, cells, evidence and
-        decisive (cells joined by "; ").
+        By number of the claim (from 1) and metric.
     """
-    rows = []
-    for number, (statement, evaluated) in enumerate(CLAIMS, start=1):
-        for reading in READINGS:
-            finding = evaluated(changes, reading)
-            rows.append(
-                {"claim": number, "statement": statement, "metric": reading}
-                | dataclasses.asdict(finding)
-                | {"decisive": "; ".join(finding.decisive)}
-            )
-    return pd.DataFrame(rows)
+    return {
+        (number, metric): evaluated(changes, metric)
+        for number, (_, evaluated) in enumerate(CLAIMS, start=1)
+        for metric in SCE_METRICS
+    }
 
 
-def claims_table(changes: pd.DataFrame) -> Table:
-    """The claims, the two readings of SCE side by side."""
-    claims = evaluate(changes)
-    found = {(row["claim"], row["metric"]): row for row in claims.to_dict("records")}
-    section = Section(
-        caption="Claims of the reference study.",
-        align=("r", paragraph(0.2), *(("l", paragraph(0.22)) * len(READINGS))),
-        header=("", "claim", *(text for r in READINGS for text in (r, f"numbers ({r})"))),
-        rows=tuple(
-            (
-                str(number),
-                statement,
-                *(found[number, r][name] for r in READINGS for name in ("verdict", "evidence")),
-            )
-            for number, (statement, _) in enumerate(CLAIMS, start=1)
-        ),
-    )
-    intervals = changes["rate_ci_low"].notna().any()
-    notes = (
-        "A cell is a pair × task. sce_ovr is the SCE that was published, sce that of Nixon et al. "
-        "(2019).",
-        "Rates count by their 95 % intervals, falls also at a false discovery rate of 5 %."
-        if intervals
-        else "These changes have no intervals: their rates are taken at their word.",
-        f"An error hardly changes if it falls by at most {percent(HARDLY, 0)} % of its base.",
-        "For claim 4 the paper names −1.25, −2.67, −6.08 and −6.28 % for Llama-3-8B and Mistral-7B "
-        "on HellaSwag and PIQA. Its published figures assign these task by task (HellaSwag: −1.25 "
-        "and −2.67 %, PIQA: −6.08 and −6.28 %), not in the order of its sentence.",
-    )
-    return Table("The claims of the reference study", claims, (section,), notes)
-
-
-def _cells(changes: pd.DataFrame, method: str, metric: str) -> pd.DataFrame:
-    """The cells of one method and metric that have a rate."""
+def _contrasts(changes: pd.DataFrame, method: str, metric: str) -> pd.DataFrame:
+    """The contrasts under one method that have a rate of one metric."""
     chosen = (changes["method"] == method) & (changes["metric"] == metric)
     return changes[chosen & changes["change_rate"].notna()]
 
 
-def _every_above(cells: pd.DataFrame, threshold: float) -> Finding:
-    return _decided(cells, threshold, above="holds", below="fails")
+def _every_above(contrasts: pd.DataFrame, threshold: float) -> Finding:
+    return _decided(contrasts, threshold, above="holds", below="fails")
 
 
-def _some_below(cells: pd.DataFrame, threshold: float) -> Finding:
-    return _decided(cells, threshold, above="fails", below="holds")
+def _some_below(contrasts: pd.DataFrame, threshold: float) -> Finding:
+    return _decided(contrasts, threshold, above="fails", below="holds")
 
 
-def _decided(cells: pd.DataFrame, threshold: float, above: Verdict, below: Verdict) -> Finding:
-    """`below` if a cell is below the threshold, `above` if all are above, else undecided."""
-    if cells.empty:
-        return Finding("undecided", 0, "Not measured.")
-    side = sides(cells, threshold)
-    limit = f"{percent(threshold, 0)} %"
-    counts = f"{(side == 'above').sum()} of {len(cells)} cells above {limit}"
+def _decided(contrasts: pd.DataFrame, threshold: float, above: Verdict, below: Verdict) -> Finding:
+    """`below` if a contrast is below the threshold, `above` if all are above, else undecided.
+
+    Decisive are those below; if all are above, the lowest; else those open.
+    """
+    if contrasts.empty:
+        return _nothing("Not measured.")
+    side = sides(contrasts, threshold)
+    verdict: Verdict
     if (side == "below").any():
-        verdict, decisive = below, cells[side == "below"]
-        counts += f", {len(decisive)} below"
+        verdict, decisive = below, contrasts[side == "below"]
     elif (side == "above").all():
-        verdict, decisive = above, cells.nsmallest(1, "change_rate")
-        counts += "; lowest"
+        verdict, decisive = above, contrasts.nsmallest(1, "change_rate")
     else:
-        verdict, decisive = "undecided", cells[side == "open"]
-        counts += f", none below, {len(decisive)} open"
-    texts = tuple(map(_cell, decisive.sort_values("change_rate").to_dict("records")))
-    return Finding(verdict, len(cells), _with_cells(counts, texts), texts)
+        verdict, decisive = "undecided", contrasts[side == "open"]
+    counts = (int((side == name).sum()) for name in ("above", "below", "open"))
+    return Finding(
+        verdict, len(contrasts), Sides(threshold, *counts), tuple(_decisive_contrasts(decisive))
+    )
 
 
-def _with_cells(text: str, cells: tuple[str, ...]) -> str:
-    """A sentence with the first few cells behind it."""
-    if not cells:
-        return text + "."
-    more = f"; and {len(cells) - NAMED} more" if len(cells) > NAMED else ""
-    return f"{text}: {'; '.join(cells[:NAMED])}{more}."
+def _decisive_contrasts(contrasts: pd.DataFrame) -> list[Decisive]:
+    """Contrasts with their rates, lowest first, and their intervals where they have both ends."""
+    found = []
+    for row in contrasts.sort_values("change_rate").to_dict("records"):
+        ends = row["rate_ci_low"], row["rate_ci_high"]
+        known = () if np.isnan(ends).any() else ends
+        found.append(Decisive(row["pair"], row["task"], row["change_rate"], *known))
+    return found
 
 
-def _cell(row: dict[Hashable, Any]) -> str:
-    """A cell and its rate, with its interval if there is one."""
-    rate, low, high = row["change_rate"], row["rate_ci_low"], row["rate_ci_high"]
-    text = f"{row['pair']} × {row['task']}: {percent(rate, sign=True)} %"
-    if pd.isna(low) or pd.isna(high):
-        return text
-    return f"{text} [{percent(low)}, {percent(high)}]"
+def _nothing(reason: str) -> Finding:
+    return Finding("undecided", 0, Nothing(reason))
 
 
-def _names(cells: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(cells["pair"], cells["task"], strict=True))
+def _names(contrasts: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(contrasts["pair"], contrasts["task"], strict=True))

@@ -11,7 +11,7 @@ from alignment_calibration.calibration.sce_audit import closed_form
 from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.errors import UserError
 from alignment_calibration.pairs.ranks import rank_pairs
-from alignment_calibration.report.tables import MISSING, Section, Table
+from alignment_calibration.study.vocabulary import STAGES
 
 #: The tasks of the paper's Table 1.
 TABLE_1_TASKS = ("arc_easy", "hellaswag", "medmcqa", "mmlu_humanities", "mmlu_stem", "piqa")
@@ -26,8 +26,8 @@ OPTIONS = {"piqa": 2}
 #: The audit leaves out values that the rounding of the figures leaves open by more than ± this.
 RESOLUTION = 0.02
 
-KEYS = ["pair", "task", "method"]
-STAGES = ("base", "aligned")
+#: What names a contrast.
+CONTRAST = ["pair", "task", "method"]
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
@@ -77,32 +77,32 @@ def recover(published: pd.DataFrame) -> pd.DataFrame:
         corners = np.stack([c / r + own * c for c in changes for r in rates])
         value = np.where(open_rate, np.nan, change / np.where(open_rate, np.nan, rate))
         frames.append(
-            published[[*KEYS, "metric"]].assign(
+            published[[*CONTRAST, "metric"]].assign(
                 stage=stage,
                 value=value + own * change,
                 low=corners.min(axis=0).clip(0, 1),
                 high=corners.max(axis=0).clip(0, 1),
             )
         )
-    return pd.concat(frames).sort_values([*KEYS, "metric", "stage"], ignore_index=True)
+    return pd.concat(frames).sort_values([*CONTRAST, "metric", "stage"], ignore_index=True)
 
 
 def audit(recovered: pd.DataFrame) -> pd.DataFrame:
     """The published SCE, as far as it can be recovered, against accuracy, confidence and ECE.
 
     A model's mean confidence was not published. Where all bins err to one side it is accuracy ±
-    ECE; the sign taken is that with which the closed form fits better (`errors_of_readings` also
+    ECE; the sign taken is that with which the closed form fits better (`errors_of_definitions` also
     tells how it fits with "over-confident" throughout).
 
     Args:
         recovered: as from `recover`.
 
     Returns:
-        Rows of the PUBLISHED_AUDIT contract: the cells of which accuracy, ECE and SCE are all known
-        to within RESOLUTION.
+        Rows of the PUBLISHED_AUDIT contract: contrasts and stages of which accuracy, ECE and SCE
+        are all known to within RESOLUTION.
     """
     value, low, high = (
-        recovered.pivot(index=[*KEYS, "stage"], columns="metric", values=name)
+        recovered.pivot(index=[*CONTRAST, "stage"], columns="metric", values=name)
         for name in ("value", "low", "high")
     )
     known = ((high - low) / 2 <= RESOLUTION).all(axis="columns")
@@ -128,8 +128,8 @@ def audit(recovered: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def readings(options: Floats, accuracy: Floats, confidence: Floats) -> Mapping[str, Floats]:
-    """What SCE comes to under three readings of it, for a model equally good on all classes.
+def definitions(options: Floats, accuracy: Floats, confidence: Floats) -> Mapping[str, Floats]:
+    """What SCE comes to under three definitions of it, for a model equally good on all classes.
 
     The model gives its choice the probability c (its confidence) and each of the other K − 1
     options (1 − c) / (K − 1), and is right with probability a, all classes alike. Then every
@@ -153,110 +153,42 @@ def readings(options: Floats, accuracy: Floats, confidence: Floats) -> Mapping[s
     }
 
 
-def errors_of_readings(audited: pd.DataFrame) -> pd.DataFrame:
-    """How far each reading of SCE is from the published figures.
+def errors_of_definitions(audited: pd.DataFrame) -> pd.DataFrame:
+    """How far each definition of SCE is from the published figures.
 
     Returns:
-        A row per reading and assumption about the sign of accuracy − confidence (`better` of the
-        two for each cell, or `over-confident` throughout): cells, and median, mean and largest
-        absolute error.
+        A row per definition and assumption about the sign of accuracy − confidence (`better` of the
+        two for each value, or `over-confident` throughout): number of values, and median, mean and
+        largest absolute error.
     """
     K, a, ece, sce = (
         audited[name].to_numpy(dtype=np.float64)
         for name in ("options", "accuracy", "ece", "sce_recovered")
     )
-    over = readings(K, a, np.clip(a + ece, 0, 1))
-    under = readings(K, a, np.clip(a - ece, 0, 1))
+    over = definitions(K, a, np.clip(a + ece, 0, 1))
+    under = definitions(K, a, np.clip(a - ece, 0, 1))
     rows = []
-    for reading in over:
-        error = np.abs(over[reading] - sce)
-        better = np.minimum(error, np.abs(under[reading] - sce))
+    for definition in over:
+        error = np.abs(over[definition] - sce)
+        better = np.minimum(error, np.abs(under[definition] - sce))
         rows += [
-            (reading, sign, len(e), np.median(e), e.mean(), e.max())
+            (definition, sign, len(e), np.median(e), e.mean(), e.max())
             for sign, e in (("better", better), ("over-confident", error))
         ]
-    return pd.DataFrame(rows, columns=["reading", "sign", "cells", "median", "mean", "largest"])
+    return pd.DataFrame(rows, columns=["definition", "sign", "values", "median", "mean", "largest"])
 
 
-def audit_table(audited: pd.DataFrame, cells: int) -> Table:
-    """The audited cells, and for people how far each reading of SCE is from them.
+def compare_ranks(published: pd.DataFrame) -> pd.DataFrame:
+    """Published ranks beside the ranks of the published rates.
 
     Args:
-        audited: as from `audit`.
-        cells: number of cells before some were left out.
+        published: as from `read_published`.
+
+    Returns:
+        Columns pair, task, method, metric, change_rate, published_rank, rank and agrees.
     """
-    errors = errors_of_readings(audited)
-    section = Section(
-        caption="Absolute difference between the recovered SCE and what a reading of it comes to.",
-        align=("l", "l", "r", "r", "r", "r"),
-        header=("reading", "confidence", *errors.columns[2:]),
-        rows=tuple(
-            (
-                row["reading"],
-                "accuracy ± ECE, better sign" if row["sign"] == "better" else "accuracy + ECE",
-                str(row["cells"]),
-                *(f"{row[name]:.3f}" for name in ("median", "mean", "largest")),
-            )
-            for row in errors.to_dict("records")
-        ),
-    )
-    notes = (
-        f"{len(audited)} of {cells} cells (pair × task × method × stage); of the others, rounding "
-        f"leaves accuracy, ECE or SCE open by more than ± {RESOLUTION}.",
-    )
-    return Table("What the published SCE measures", audited, (section,), notes)
-
-
-def recovered_table(recovered: pd.DataFrame) -> Table:
-    """The recovered values with their rounding intervals, a section per metric and method."""
-    sections = tuple(
-        Section(
-            caption=f"{metric} under {method}, with the interval that rounding leaves open.",
-            align=("l", "l", "r", "r"),
-            header=("task", "pair", *STAGES),
-            rows=tuple(
-                (
-                    *map(str, key),
-                    *(_recovered_cell(rows[rows["stage"] == stage]) for stage in STAGES),
-                )
-                for key, rows in block.groupby(["task", "pair"])
-            ),
-        )
-        for (metric, method), block in recovered.groupby(["metric", "method"])
-    )
-    return Table("Values recovered from the published changes", recovered, sections)
-
-
-def _recovered_cell(rows: pd.DataFrame) -> str:
-    [(value, low, high)] = rows[["value", "low", "high"]].to_numpy(dtype=np.float64)
-    if np.isnan(value):
-        return MISSING
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def rank_audit_table(published: pd.DataFrame) -> Table:
-    """Published ranks beside the ranks of the published rates; for people, where they differ."""
-    data = published[[*KEYS, "metric", "change_rate", "rank"]].rename(
-        columns={"rank": "published_rank"}
-    )
-    data["rank"] = rank_pairs(published)
-    data["agrees"] = data["rank"] == data["published_rank"]
-    differing = data[~data["agrees"]]
-    section = Section(
-        caption="Published ranks that are not the rank of the published rate.",
-        align=(*("l",) * 4, *("r",) * 3),
-        header=("pair", "task", "method", "metric", "rate (%)", "published", "computed"),
-        rows=tuple(
-            (
-                *(row[name] for name in (*KEYS, "metric")),
-                f"{100 * row['change_rate']:.2f}",
-                str(row["published_rank"]),
-                str(row["rank"]),
-            )
-            for row in differing.to_dict("records")
-        ),
-    )
-    note = (
-        f"{data['agrees'].sum()} of {len(data)} published ranks are those of the published rates."
-    )
-    return Table("Published ranks", data, (section,), (note,))
+    names = {"rank": "published_rank"}
+    compared = published[[*CONTRAST, "metric", "change_rate", "rank"]].rename(columns=names)
+    compared["rank"] = rank_pairs(published)
+    compared["agrees"] = compared["rank"] == compared["published_rank"]
+    return compared

@@ -66,7 +66,7 @@ def numbers(changes: pd.DataFrame) -> dict[str, Any]:
             {
                 "metric": style.metric_name(str(metric)),
                 "method": style.method_name(str(method)),
-                "cells": len(shown),
+                "contrasts": len(shown),
                 "both": int(((shown["accuracy"] > 0) & (shown["change"] > 0)).sum()),
                 "rho": _rank_correlation(shown),
             }

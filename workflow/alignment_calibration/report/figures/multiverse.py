@@ -18,7 +18,7 @@ _WORSE, _BETTER, _UNDECIDED = style.ALIGNED_COLOUR, style.BASE_COLOUR, "0.87"
 
 
 def draw(universes: pd.DataFrame) -> Figure:
-    """Effects with their intervals, sorted, and shares of cells, over a matrix of what each is.
+    """Effects with their intervals, sorted, and shares of contrasts, over a matrix of what each is.
 
     Args:
         universes: rows of MULTIVERSE.
@@ -64,7 +64,7 @@ def numbers(universes: pd.DataFrame) -> dict[str, Any]:
     return {
         "universes": len(ordered),
         "undefined": len(universes) - len(ordered),
-        "cells": int(ordered["cells"].max()),
+        "contrasts": int(ordered["cells"].max()),
         "rises": int((ordered["worsening_ci_low"] > 1).sum()),
         "falls": int((ordered["worsening_ci_high"] < 1).sum()),
         "mostly_worse": int((ordered["worse"] > 0.5).sum()),

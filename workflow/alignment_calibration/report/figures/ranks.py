@@ -21,7 +21,7 @@ _SHADES = ListedColormap(sns.color_palette("Blues", 256)[:150])
 
 
 def draw(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> Figure:
-    """A heat map per metric and method: pairs downwards, tasks across, the rank in the cell.
+    """A heat map per metric and method: pairs downwards, tasks across, the rank in each field.
 
     Args:
         changes: rows of CHANGES, with the ranks of the change rates.

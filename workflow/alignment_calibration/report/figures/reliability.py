@@ -10,23 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from alignment_calibration.report.figures import style
+from alignment_calibration.study.vocabulary import ALIGNED, BASE, STAGES
 
 COLUMNS = 4
 
 #: Colour, line style and mark of each stage: told apart without colour too.
 _LOOKS: dict[str, tuple[Any, Any, str]] = {
-    "base": (style.BASE_COLOUR, "-", "o"),
-    "aligned": (style.ALIGNED_COLOUR, (0, (4, 1.5)), "^"),
+    BASE: (style.BASE_COLOUR, "-", "o"),
+    ALIGNED: (style.ALIGNED_COLOUR, (0, (4, 1.5)), "^"),
 }
 
 
-def draw(base: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Curves with bands and bin means, histograms of confidence beneath.
 
     Args:
-        base, aligned: rows of RELIABILITY of the two models of a pair, of one method.
+        rows: of RELIABILITY, of one pair under one method.
     """
-    tasks = sorted(base["task"].unique(), key=str.casefold)
+    tasks = sorted(rows["task"].unique(), key=str.casefold)
     if not tasks:
         return style.in_words("No task of this study was read by this method.")
     columns = min(COLUMNS, len(tasks))
@@ -36,15 +37,15 @@ def draw(base: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
         panel = min(width / columns, 2.2)
         size = (width, lines * (panel + 0.45) + 0.4)
         figure = Figure(figsize=size, layout="constrained")
-        cells = figure.add_gridspec(lines, columns)
+        grid = figure.add_gridspec(lines, columns)
         for i, task in enumerate(tasks):
-            halves = cells[divmod(i, columns)].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.04)
+            halves = grid[divmod(i, columns)].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.04)
             top = figure.add_subplot(halves[0])
             below = figure.add_subplot(halves[1], sharex=top)
-            for stage, frame in (("base", base), ("aligned", aligned)):
-                of_task = frame[frame["task"] == task]
-                _draw_curve(top, of_task, stage)
-                _draw_histogram(below, of_task[of_task["part"] == "bin"], stage)
+            for stage in STAGES:
+                shown = rows[(rows["task"] == task) & (rows["stage"] == stage)]
+                _draw_curve(top, shown, stage)
+                _draw_histogram(below, shown[shown["part"] == "bin"], stage)
             _frame(top, below, style.task_name(task), leftmost=i % columns == 0)
             if i + columns >= len(tasks):
                 below.set_xlabel("confidence")
@@ -61,16 +62,16 @@ def draw(base: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
     return figure
 
 
-def numbers(base: pd.DataFrame, aligned: pd.DataFrame) -> dict[str, Any]:
+def numbers(rows: pd.DataFrame) -> dict[str, Any]:
     """What the caption says of this pair, by task."""
     return {
         "tasks": [
-            {
-                "task": style.task_name(task),
-                "base": _summary(base[base["task"] == task]),
-                "aligned": _summary(aligned[aligned["task"] == task]),
+            {"task": style.task_name(task)}
+            | {
+                stage: _summary(rows[(rows["task"] == task) & (rows["stage"] == stage)])
+                for stage in STAGES
             }
-            for task in sorted(base["task"].unique(), key=str.casefold)
+            for task in sorted(rows["task"].unique(), key=str.casefold)
         ]
     }
 
@@ -114,7 +115,7 @@ def _draw_histogram(axes: Axes, bins: pd.DataFrame, stage: str) -> None:
     colour, line, _ = _LOOKS[stage]
     edges = np.append(bins["left"], bins["right"].iloc[-1])
     share = bins["questions"] / bins["questions"].sum()
-    if stage == "base":
+    if stage == BASE:
         axes.stairs(share, edges, color=colour, alpha=0.3, fill=True, linewidth=0)
     axes.stairs(share, edges, color=colour, linewidth=0.7, linestyle=line)
 

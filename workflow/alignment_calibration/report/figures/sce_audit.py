@@ -1,6 +1,5 @@
-"""What the published SCE measures: both readings of SCE against accuracy and confidence."""
+"""What the published SCE measures: SCE by both definitions against accuracy and confidence."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,12 @@ from matplotlib.lines import Line2D
 
 from alignment_calibration.calibration.sce_audit import closed_form
 from alignment_calibration.report.figures import style
-from alignment_calibration.study.vocabulary import METHODS
 
-#: Marks of the methods.
-LOOKS = dict(
-    zip(METHODS, [("#0173b2", "o"), ("#029e73", "s"), ("#d55e00", "^")], strict=True),
-)
 LARGER = "max(accuracy, mean confidence)"
 
 
 def draw(audit: pd.DataFrame) -> Figure:
-    """Both readings of SCE, and the closed form of the one-vs-rest reading as lines.
+    """SCE by one-vs-rest accuracy, with its closed form as lines, and by label frequency.
 
     Args:
         audit: rows of SCE_AUDIT; a point per model, task and method.
@@ -32,11 +26,11 @@ def draw(audit: pd.DataFrame) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.TWO_COLUMNS, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-        for axes, reading in ((left, "sce_ovr"), (right, "sce")):
-            for method, (colour, shape) in LOOKS.items():
+        for axes, metric in ((left, "sce_ovr"), (right, "sce")):
+            for method, mark in style.method_marks().items():
                 of_method = audit["method"] == method
-                points(axes, larger[of_method], audit.loc[of_method, reading], colour, shape)
-            axes.set(title=style.metric_name(reading), xlabel=LARGER)
+                points(axes, larger[of_method], audit.loc[of_method, metric], mark)
+            axes.set(title=style.metric_name(metric), xlabel=LARGER)
         closed_form_lines(left, audit["options"])
         left.set(ylabel="calibration error")
         whole_range(left)
@@ -49,13 +43,11 @@ def numbers(audit: pd.DataFrame) -> dict[str, Any]:
     larger = audit[["accuracy", "confidence"]].max(axis=1)
     gap = (audit["sce_ovr"] - audit["closed_form"]).abs()
     return {
-        "cells": len(audit),
+        "marks": len(audit),
         "gap_median": float(gap.median()),
         "correlation": {
-            reading: float(larger.corr(audit[reading], method="spearman"))
-            if len(audit) > 2
-            else None
-            for reading in ("sce_ovr", "sce")
+            metric: float(larger.corr(audit[metric], method="spearman")) if len(audit) > 2 else None
+            for metric in ("sce_ovr", "sce")
         },
     }
 
@@ -85,16 +77,14 @@ def whole_range(axes: Axes) -> None:
     axes.set_yticks(ticks, names)
 
 
-def points(
-    axes: Axes, x: Sequence[float] | Any, y: Sequence[float] | Any, colour: str, shape: str
-) -> None:
+def points(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", mark: style.Mark) -> None:
     """Open marks without lines."""
     axes.plot(
         x,
         y,
         linestyle="none",
-        marker=shape,
-        color=colour,
+        marker=mark.shape,
+        color=mark.colour,
         markerfacecolor="none",
         zorder=2,
         markeredgewidth=0.7,
@@ -110,12 +100,12 @@ def handles(methods: "pd.Series[str]") -> list[Line2D]:
                 [],
                 [],
                 linestyle="none",
-                marker=shape,
-                color=colour,
+                marker=mark.shape,
+                color=mark.colour,
                 markerfacecolor="none",
                 label=style.method_name(method),
             )
-            for method, (colour, shape) in LOOKS.items()
+            for method, mark in style.method_marks().items()
             if method in present
         ),
         Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="(K − 3 + 2·max) / K"),

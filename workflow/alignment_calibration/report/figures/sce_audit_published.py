@@ -20,13 +20,17 @@ def draw(audit: pd.DataFrame) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.ONE_COLUMN, 3.1), layout="constrained")
         axes = figure.subplots()
-        for method, (colour, shape) in sce_audit.LOOKS.items():
+        for method, mark in style.method_marks().items():
             of_method = rows[rows["method"] == method]
             larger = of_method[["accuracy", "confidence"]].max(axis=1)
             axes.vlines(
-                larger, of_method["sce_low"], of_method["sce_high"], color=colour, linewidth=0.4
+                larger,
+                of_method["sce_low"],
+                of_method["sce_high"],
+                color=mark.colour,
+                linewidth=0.4,
             )
-            sce_audit.points(axes, larger, of_method["sce_recovered"], colour, shape)
+            sce_audit.points(axes, larger, of_method["sce_recovered"], mark)
         sce_audit.closed_form_lines(axes, rows["options"])
         axes.set(xlabel=sce_audit.LARGER, ylabel="SCE, recovered from change / rate")
         sce_audit.whole_range(axes)
@@ -38,4 +42,4 @@ def numbers(audit: pd.DataFrame) -> dict[str, Any]:
     """What the caption says of the published numbers."""
     rows = audit.dropna(subset=["sce_recovered", "sce_closed_form"])
     gap = (rows["sce_recovered"] - rows["sce_closed_form"]).abs()
-    return {"cells": len(rows), "gap_median": float(gap.median()), "gap_mean": float(gap.mean())}
+    return {"marks": len(rows), "gap_median": float(gap.median()), "gap_mean": float(gap.mean())}

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from alignment_calibration.files.atomic import atomic_path
+from alignment_calibration.study.vocabulary import METHODS
 
 #: Widths in inches of one column and of the whole text of a two-column paper on A4 (ACL's).
 ONE_COLUMN = 3.03
@@ -24,8 +25,9 @@ PAGE_HEIGHT = 9.0
 
 BASE_COLOUR, ALIGNED_COLOUR = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
 GREY = "0.45"
-#: Ten shapes that differ in outline, so that pairs can be told apart without colour.
+#: Ten shapes that differ in outline, so that pairs, and methods, can be told apart without colour.
 _SHAPES = "osD^vPX<>h"
+_METHOD_SHAPES = "os^DvPX<>h"
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
@@ -127,11 +129,29 @@ class Mark:
 
 def pair_marks(pairs: Iterable[str]) -> dict[str, Mark]:
     """A mark for each pair, sorted by name; the first twenty differ in shape or filling."""
-    # Without the palette's pink, grey and yellow, which are too light for thin lines.
-    palette = [sns.color_palette("colorblind")[i] for i in (0, 1, 2, 3, 4, 9, 5)]
+    return _marks(sorted(set(pairs), key=str.casefold), (0, 1, 2, 3, 4, 9, 5), _SHAPES)
+
+
+def method_marks() -> dict[str, Mark]:
+    """A mark for every method there is, so that a method looks the same in every study."""
+    return _marks(METHODS, (0, 2, 3, 1, 4, 9, 5), _METHOD_SHAPES)
+
+
+def _marks(names: Iterable[str], colours: Sequence[int], shapes: str) -> dict[str, Mark]:
+    """Marks whose colours and shapes repeat after some, filled ones first.
+
+    Args:
+        colours: places in the palette, without its pink, grey and yellow, which are too light for
+            thin lines.
+    """
+    palette = sns.color_palette("colorblind")
     return {
-        pair: Mark(palette[i % len(palette)], _SHAPES[i % len(_SHAPES)], i // len(_SHAPES) % 2 == 0)
-        for i, pair in enumerate(sorted(set(pairs), key=str.casefold))
+        name: Mark(
+            colour=palette[colours[i % len(colours)]],
+            shape=shapes[i % len(shapes)],
+            filled=i // len(shapes) % 2 == 0,
+        )
+        for i, name in enumerate(names)
     }
 
 
@@ -174,5 +194,6 @@ def write_figure(figure: Figure, pdf: str | Path, png: str | Path) -> None:
     with styled():
         with atomic_path(pdf) as temporary:
             figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        figure.set_layout_engine("none")  # the PNG is laid out as the PDF was: a third of the work
         with atomic_path(png) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})

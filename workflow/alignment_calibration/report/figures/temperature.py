@@ -63,7 +63,7 @@ def numbers(scaled: pd.DataFrame) -> dict[str, Any]:
     columns = ["base_before", "base_after", "aligned_before", "aligned_after"]
     return {
         "methods": [
-            {"method": style.method_name(str(method)), "cells": len(of_method)}
+            {"method": style.method_name(str(method)), "contrasts": len(of_method)}
             | {name: 100 * float(of_method[name].mean()) for name in columns}
             | {"aligned_temperature": float(of_method["aligned_temperature"].median())}
             | {"base_temperature": float(of_method["base_temperature"].median())}

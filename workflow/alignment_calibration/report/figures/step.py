@@ -1,0 +1,39 @@
+"""The step `figures`: every figure of a study, with its caption."""
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from alignment_calibration.report.captions import write_caption
+from alignment_calibration.report.figures.style import write_figure
+from alignment_calibration.report.registry import FIGURES
+from alignment_calibration.report.tidy import frames_of, read_tidy
+
+
+def write_figures(
+    pages: Iterable[Sequence[str]],
+    tidy: Mapping[str, str | Path],
+    templates: Iterable[str | Path],
+    pdfs: Iterable[str | Path],
+    pngs: Iterable[str | Path],
+    captions: Iterable[str | Path],
+) -> None:
+    """Draw figures of one study, and fill in their captions.
+
+    Args:
+        pages: of each figure its name, and the values that it is made for (`registry.pages`).
+        tidy: what they read, by name.
+        templates: `{figure}.rst` of each figure.
+        pdfs, pngs, captions: files to write, one per page.
+
+    Raises:
+        UserError: if a tidy file is missing, damaged or has other columns.
+    """
+    frames = read_tidy(tidy)
+    template_of = {Path(template).stem: template for template in templates}
+    for (name, *values), pdf, png, caption in zip(pages, pdfs, pngs, captions, strict=True):
+        module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
+        shown = frames_of(FIGURES[name], frames, values)
+        write_figure(module.draw(*shown), pdf, png)
+        write_caption(template_of[name], module.numbers(*shown), caption)
+        print(png)

@@ -1,0 +1,43 @@
+"""Change rates with their intervals."""
+
+import pandas as pd
+
+from alignment_calibration.calibration.metrics import interval_note
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.report.tables.cells import in_order, rate_cell
+from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.vocabulary import METHODS
+
+
+def table(changes: pd.DataFrame) -> Table:
+    """A section per metric, a column per method."""
+    methods = in_order(changes["method"], METHODS)
+    texts = {
+        (row["metric"], row["task"], row["pair"], row["method"]): rate_cell(
+            row["change_rate"], row["rate_ci_low"], row["rate_ci_high"], row["q_value"]
+        )
+        for row in changes.to_dict("records")
+    }
+    sections = []
+    for metric in in_order(changes["metric"]):
+        rows = changes.loc[changes["metric"] == metric, ["task", "pair"]].drop_duplicates()
+        keys = sorted(rows.itertuples(index=False, name=None))
+        sections.append(
+            Section(
+                caption=f"Change rate of {metric} from base to aligned model, in percent.",
+                align=("l", "l", *("r" for _ in methods)),
+                header=("task", "pair", *methods),
+                rows=tuple(
+                    (*key, *(texts.get((metric, *key, method), MISSING) for method in methods))
+                    for key in keys
+                ),
+            )
+        )
+    notes = ["Change rate: (aligned − base) / base."]
+    if changes["rate_ci_low"].notna().any():
+        notes.append(interval_note(in_order(changes["metric"]), rates=True))
+    if changes["q_value"].notna().any():
+        notes.append(
+            f"Bold: the change differs from zero at a false discovery rate of {SIGNIFICANCE:.0%}."
+        )
+    return Table("Change rates", changes, tuple(sections), tuple(notes))

@@ -1,0 +1,50 @@
+"""Accuracy and calibration of the models."""
+
+import pandas as pd
+
+from alignment_calibration.calibration.metrics import interval_note
+from alignment_calibration.report.tables.cells import NATS, in_order, value_cell
+from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.vocabulary import METHODS, STAGES
+
+#: Metrics side by side; further ones stand below.
+COLUMNS = 4
+
+
+def table(metrics: pd.DataFrame) -> Table:
+    """Accuracy and calibration of every model with intervals, a section per method.
+
+    Args:
+        metrics: rows of ALL_METRICS. A base model of several pairs stands under each.
+    """
+    names = in_order(metrics["metric"], ["accuracy"])
+    texts = {
+        (row["method"], row["task"], row["pair"], row["stage"], row["metric"]): value_cell(
+            row["metric"], row["value"], row["ci_low"], row["ci_high"]
+        )
+        for row in metrics.to_dict("records")
+    }
+    sections = []
+    for method in in_order(metrics["method"], METHODS):
+        keys = sorted({key[1:3] for key in texts if key[0] == method})
+        for start in range(0, len(names), COLUMNS):
+            block = names[start : start + COLUMNS]
+            header = [f"{name} (nats)" if name in NATS else name for name in block]
+            sections.append(
+                Section(
+                    caption=f"Metrics under {method}, in percent unless in nats.",
+                    align=("l", "l", "l", *("r" for _ in block)),
+                    header=("task", "pair", "stage", *header),
+                    rows=tuple(
+                        (
+                            *key,
+                            stage,
+                            *(texts.get((method, *key, stage, n), MISSING) for n in block),
+                        )
+                        for key in keys
+                        for stage in STAGES
+                    ),
+                )
+            )
+    notes = [interval_note(names)] if metrics["ci_low"].notna().any() else []
+    return Table("Accuracy and calibration of the models", metrics, tuple(sections), tuple(notes))

@@ -1,0 +1,90 @@
+"""Pairs by change rate: the form of the reference study's Table 1."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from alignment_calibration.report.tables.cells import in_order
+from alignment_calibration.report.tables.table import MISSING, Section, Table, paragraph
+from alignment_calibration.study.vocabulary import METHODS
+
+#: Different rankings side by side; further ones stand below.
+COLUMNS = 4
+
+Ranking = dict[int | None, list[str]]
+TasksAndRanking = tuple[list[str], Ranking]
+
+
+def table(changes: pd.DataFrame) -> Table:
+    """Pairs by change rate, largest first; tasks with the same ranking share a column.
+
+    A section per metric and method; pairs of one rank
+    share a field; pairs without a rate stand in the last row.
+    """
+    records: list[dict[str, object]] = []
+    sections = []
+    blocks = dict(list(changes.groupby(["metric", "method"])))
+    for metric in in_order(changes["metric"]):
+        for method in in_order(changes["method"], METHODS):
+            if (metric, method) not in blocks:
+                continue
+            columns = shared_rankings(blocks[metric, method])
+            records.extend(
+                {"metric": metric, "method": method, "tasks": " ".join(tasks)}
+                | {"rank": rank, "pair": pair}
+                for tasks, ranking in columns
+                for rank in _ranks(columns)
+                for pair in ranking.get(rank, ())
+            )
+            caption = f"Pairs by change rate of {metric} under {method}, largest first."
+            sections += [
+                _rank_section(caption, columns[start : start + COLUMNS])
+                for start in range(0, len(columns), COLUMNS)
+            ]
+    data = pd.DataFrame(records, columns=["metric", "method", "tasks", "rank", "pair"])
+    data["rank"] = data["rank"].astype("Int64")
+    notes = ("Tasks with the same ranking share a column. Pairs of equal rate share a rank.",)
+    return Table("Ranks of the pairs by change rate", data, tuple(sections), notes)
+
+
+def _rank_section(caption: str, columns: Sequence[TasksAndRanking]) -> Section:
+    width = paragraph(0.75 / len(columns))
+    return Section(
+        caption=caption,
+        align=("r", *(width for _ in columns)),
+        header=("rank", *(", ".join(tasks) for tasks, _ in columns)),
+        rows=tuple(
+            (
+                MISSING if rank is None else str(rank),
+                *(", ".join(ranking.get(rank, ())) for _, ranking in columns),
+            )
+            for rank in _ranks(columns)
+        ),
+    )
+
+
+def _ranks(columns: Sequence[TasksAndRanking]) -> list[int | None]:
+    """All ranks that pairs can have, then None if some pair has none."""
+    pairs = max(sum(map(len, ranking.values())) for _, ranking in columns)
+    unranked = any(None in ranking for _, ranking in columns)
+    return [*range(1, pairs + 1), *([None] if unranked else [])]
+
+
+def shared_rankings(changes: pd.DataFrame) -> list[TasksAndRanking]:
+    """The different rankings within one method and metric, each with the tasks that have it.
+
+    The ranking of most tasks comes first, then by the tasks' names. A ranking maps rank to pairs
+    (sorted by name); pairs without a rate are under None.
+    """
+    tasks_of: dict[tuple[tuple[str, int | None], ...], list[str]] = {}
+    for task, group in changes.groupby("task"):
+        rank_of = zip(group["pair"], group["rank"], strict=True)
+        key = sorted((pair, None if pd.isna(rank) else int(rank)) for pair, rank in rank_of)
+        tasks_of.setdefault(tuple(key), []).append(str(task))
+    columns = []
+    for ranks, tasks in sorted(tasks_of.items(), key=lambda item: (-len(item[1]), item[1])):
+        ranking: Ranking = {}
+        for pair, rank in ranks:
+            ranking.setdefault(rank, []).append(pair)
+        columns.append((tasks, ranking))
+    return columns

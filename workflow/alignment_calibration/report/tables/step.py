@@ -1,0 +1,36 @@
+"""The step `tables`: every table of a study, in every format."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from alignment_calibration.report.registry import TABLES
+from alignment_calibration.report.tables.formats import write_table
+from alignment_calibration.report.tables.table import Table
+from alignment_calibration.report.tidy import Frames, frames_of, read_tidy
+
+
+def write_tables(tidy: Mapping[str, str | Path], outputs: Iterable[str | Path]) -> None:
+    """Write tables of one study.
+
+    Args:
+        tidy: what they read, by name.
+        outputs: files to write, each named after its table and with the suffix of its format.
+
+    Raises:
+        UserError: if a tidy file is missing, damaged or has other columns.
+    """
+    frames = read_tidy(tidy)
+    files: dict[str, list[Path]] = {}
+    for output in map(Path, outputs):
+        files.setdefault(output.stem, []).append(output)
+    for name, formats in files.items():
+        write_table(make_table(name, frames), formats)
+        print(name)
+
+
+def make_table(name: str, frames: Frames) -> Table:
+    """The table of this name in the registry, of the frames that it reads."""
+    module = importlib.import_module(f"alignment_calibration.report.tables.{name}")
+    made: Table = module.table(*frames_of(TABLES[name], frames))
+    return made

@@ -1,0 +1,13 @@
+"""Bind the rules `figures` and `published_figures` to the package."""
+
+import json
+
+from alignment_calibration.errors import logged
+from alignment_calibration.report.figures.step import write_figures
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        params, files = json.loads(snakemake.params.slice), snakemake.output
+        tidy = dict(zip(params["reads"], snakemake.input.tidy, strict=True))
+        templates = snakemake.input.templates
+        write_figures(params["pages"], tidy, templates, files.pdf, files.png, files.caption)

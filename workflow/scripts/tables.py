@@ -1,0 +1,11 @@
+"""Bind the rules `tables` and `published_tables` to the package."""
+
+import json
+
+from alignment_calibration.errors import logged
+from alignment_calibration.report.tables.step import write_tables
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        reads = json.loads(snakemake.params.slice)["reads"]
+        write_tables(dict(zip(reads, snakemake.input.tidy, strict=True)), snakemake.output)
