@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from alignment_calibration.reference.against_published import compare, comparison_table, summarise
+from alignment_calibration.reference.against_published import compare, summarise
 from alignment_calibration.reference.published import read_published
-from alignment_calibration.report.tables import latex, markdown
+from alignment_calibration.report.tables.comparison import table as comparison_table
+from alignment_calibration.report.tables.formats import latex, markdown
 from tests.support.made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 
 
-def cells(task="t", metric="ece", **rates):
+def rates(task="t", metric="ece", **rates):
     return {(pair, task, "choice", metric): rate for pair, rate in rates.items()}
 
 
 def test_differences_signs_and_rank_correlation():
-    published = make_changes(cells(A=0.1, B=0.2, C=0.3, D=-0.1))
-    ours = make_changes(cells(A=0.2, B=0.1, C=-0.4, D=-0.5))
+    published = make_changes(rates(A=0.1, B=0.2, C=0.3, D=-0.1))
+    ours = make_changes(rates(A=0.2, B=0.1, C=-0.4, D=-0.5))
     compared = compare(ours, published)
     assert compared["difference"].tolist() == pytest.approx([0.1, -0.1, -0.7, -0.4])
     assert compared["same_sign"].tolist() == [True, True, False, True]
@@ -30,14 +31,14 @@ def test_differences_signs_and_rank_correlation():
 
 
 def test_two_pairs_have_no_rank_correlation():
-    published = make_changes(cells(A=0.1, B=0.2))
+    published = make_changes(rates(A=0.1, B=0.2))
     summary = summarise(compare(published, published))
     assert summary["rank_correlation"].isna().all()
 
 
 def test_what_is_left_out_is_named_on_both_sides():
-    published = make_changes(cells(A=0.1, B=0.2) | cells("u", A=0.1))
-    ours = make_changes(cells(A=0.1, E=0.2) | cells(metric="sce", A=0.1) | cells(B=None))
+    published = make_changes(rates(A=0.1, B=0.2) | rates("u", A=0.1))
+    ours = make_changes(rates(A=0.1, E=0.2) | rates(metric="sce", A=0.1) | rates(B=None))
     table = comparison_table(ours, published)
     reasons = table.data.set_index(["pair", "task"])["left_out"].to_dict()
     assert reasons == {
@@ -53,7 +54,7 @@ def test_what_is_left_out_is_named_on_both_sides():
 
 
 def test_a_study_that_shares_nothing_is_told_so_in_every_format():
-    table = comparison_table(make_changes(cells(Z=0.1)), read_published(PUBLISHED))
+    table = comparison_table(make_changes(rates(Z=0.1)), read_published(PUBLISHED))
     for text in (markdown(table), latex(table)):
         assert "no pair and task in common" in text
         assert "gemma-7b" in text

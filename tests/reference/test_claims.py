@@ -6,21 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.reference.claims import claims_table, evaluate, w_interval
+from alignment_calibration.reference.claims import evaluate, w_interval
 from alignment_calibration.reference.published import published_changes, read_published
-from alignment_calibration.report.tables import markdown
+from alignment_calibration.report.tables.claims import table as claims_table
+from alignment_calibration.report.tables.formats import markdown
 from tests.support.made_changes import make_changes
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 
 
 def verdicts(changes, metric="sce_ovr"):
-    claims = evaluate(changes)
-    return dict(claims[claims["metric"] == metric][["claim", "verdict"]].to_numpy())
+    found = evaluate(changes)
+    return {claim: found[claim, metric].verdict for claim, m in found if m == metric}
 
 
-def finding(changes, claim, metric="sce_ovr"):
-    claims = evaluate(changes)
+def row_of(changes, claim, metric="sce_ovr"):
+    """What the table's CSV says of a claim."""
+    claims = claims_table(changes).data
     return claims[(claims["claim"] == claim) & (claims["metric"] == metric)].iloc[0]
 
 
@@ -38,7 +40,7 @@ def test_nixons_sce_was_not_published(published):
 
 
 def test_falls_under_continuation_min_are_the_four_that_the_paper_names(published):
-    assert finding(published, 4)["decisive"].split("; ") == [
+    assert row_of(published, 4)["decisive"].split("; ") == [
         "Mistral-7B × piqa: −6.28 %",
         "Llama-3-8B × piqa: −6.08 %",
         "Mistral-7B × hellaswag: −2.67 %",
@@ -47,11 +49,11 @@ def test_falls_under_continuation_min_are_the_four_that_the_paper_names(publishe
 
 
 def test_published_kendall_w_is_that_of_the_textbook_formula(published):
-    cells = published[(published["method"] == "choice") & (published["metric"] == "sce_ovr")]
-    m, n = cells["task"].nunique(), cells["pair"].nunique()
-    sums = cells.groupby("pair")["rank"].sum().astype(float)
+    rows = published[(published["method"] == "choice") & (published["metric"] == "sce_ovr")]
+    m, n = rows["task"].nunique(), rows["pair"].nunique()
+    sums = rows.groupby("pair")["rank"].sum().astype(float)
     w = 12 * ((sums - sums.mean()) ** 2).sum() / (m**2 * (n**3 - n))
-    assert f"W = {w:.3f}" in finding(published, 6)["evidence"]
+    assert f"W = {w:.3f}" in row_of(published, 6)["evidence"]
 
 
 PAIRS = ["A", "B", "C"]
@@ -106,11 +108,11 @@ def test_a_counterexample_makes_a_claim_fail_under_that_reading_only(claim, coun
 
 
 def test_an_error_may_fall_by_one_percent_and_hardly_change():
-    cell = "sce_ovr__B__t__continuation_sum"
-    assert verdicts(study(**{cell: -0.0099}))[3] == "holds"
-    assert verdicts(study(**{cell: -0.0101}))[3] == "fails"
+    contrast = "sce_ovr__B__t__continuation_sum"
+    assert verdicts(study(**{contrast: -0.0099}))[3] == "holds"
+    assert verdicts(study(**{contrast: -0.0101}))[3] == "fails"
     # With an interval, all of it has to be on one side.
-    assert verdicts(study(half_width=0.005, q_value=0.001, **{cell: -0.0099}))[3] == "undecided"
+    assert verdicts(study(half_width=0.005, q_value=0.001, **{contrast: -0.0099}))[3] == "undecided"
 
 
 def test_one_fall_counts_only_at_the_false_discovery_rate():
@@ -122,8 +124,8 @@ def test_one_fall_counts_only_at_the_false_discovery_rate():
 
 def test_claims_of_a_study_without_a_method_are_undecided_and_say_so():
     changes = study()
-    found = finding(changes[changes["method"] != MIN], 4)
-    assert (found["verdict"], found["cells"], found["evidence"]) == (
+    found = row_of(changes[changes["method"] != MIN], 4)
+    assert (found["verdict"], found["contrasts"], found["evidence"]) == (
         "undecided",
         0,
         "Not measured.",
@@ -135,8 +137,8 @@ def test_a_single_pair_cannot_decide_on_rankings():
     assert verdicts(changes[changes["pair"] == "A"])[6] == "undecided"
 
 
-def test_cells_without_a_rate_are_left_out():
-    assert finding(study(sce_ovr__A__s__choice=None), 5)["cells"] == 5
+def test_contrasts_without_a_rate_are_left_out():
+    assert row_of(study(sce_ovr__A__s__choice=None), 5)["contrasts"] == 5
 
 
 def test_interval_of_w_holds_the_value_and_widens_with_the_rates_intervals():
@@ -148,11 +150,11 @@ def test_interval_of_w_holds_the_value_and_widens_with_the_rates_intervals():
     assert wide[1] <= 1
 
 
-def test_table_shows_both_readings_side_by_side(published):
+def test_table_shows_both_metrics_side_by_side(published):
     table = claims_table(published)
     assert len(table.data) == 14
     rows = [line for line in markdown(table).splitlines() if line.startswith("| 5 ")]
     assert len(rows) == 1
-    assert "holds | 70 of 70 cells above 0 %" in rows[0]
+    assert "holds | 70 of 70 contrasts above 0 %" in rows[0]
     assert "undecided | Not measured." in rows[0]
-    assert pd.api.types.is_integer_dtype(table.data["cells"])
+    assert pd.api.types.is_integer_dtype(table.data["contrasts"])

@@ -12,15 +12,16 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.reference.published import (
     audit,
-    errors_of_readings,
+    compare_ranks,
+    definitions,
+    errors_of_definitions,
     published_changes,
-    rank_audit_table,
     read_published,
-    readings,
     recover,
     table_1,
 )
-from alignment_calibration.report.tables import markdown, rank_table
+from alignment_calibration.report.tables import audit_ranks, ranks
+from alignment_calibration.report.tables.formats import markdown
 from tests.support.study import DEMO_CONFIG, ROOT, Study
 
 PUBLISHED = ROOT / "data" / "published" / "changes.csv"
@@ -45,8 +46,8 @@ def test_figures_are_those_of_the_source():
 
 def test_table_1_of_the_paper(changes):
     rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in markdown(rank_table(table_1(changes))).splitlines()
+        [field.strip() for field in line.strip("|").split(" | ")]
+        for line in markdown(ranks.table(table_1(changes))).splitlines()
         if line.startswith("|")
     ]
     assert rows[:1] + rows[2:] == [
@@ -74,9 +75,11 @@ def test_other_columns_are_refused(tmp_path):
 
 
 def test_one_published_rank_is_decided_by_digits_that_were_not_printed():
-    ranks = rank_audit_table(read_published(PUBLISHED))
-    assert ranks.notes == ("569 of 570 published ranks are those of the published rates.",)
-    assert [row[:4] for row in ranks.sections[0].rows] == [
+    compared = compare_ranks(read_published(PUBLISHED))
+    assert compared["agrees"].sum() == 569
+    table = audit_ranks.table(read_published(PUBLISHED))
+    assert table.notes == ("569 of 570 published ranks are those of the published rates.",)
+    assert [row[:4] for row in table.sections[0].rows] == [
         ("Qwen2-72B", "hellaswag", "continuation_sum", "sce_ovr")
     ]
 
@@ -129,10 +132,10 @@ def test_recovered_accuracies_are_those_known_of_the_models():
 
 @pytest.mark.parametrize(("accuracy", "confidence"), [(0.6, 0.8), (0.55, 0.55), (0.75, 0.6)])
 @pytest.mark.parametrize("options", [2, 4])
-def test_readings_are_what_the_metrics_measure_on_a_model_equally_good_on_all_classes(
+def test_definitions_are_what_the_metrics_measure_on_a_model_equally_good_on_all_classes(
     options, accuracy, confidence
 ):
-    """`sce` and `sce_ovr` of simulated questions, against the readings of the same name."""
+    """`sce` and `sce_ovr` of simulated questions, against the definitions of the same name."""
     N = 40_000
     random = np.random.default_rng(1)
     gold = np.arange(N) % options
@@ -143,14 +146,14 @@ def test_readings_are_what_the_metrics_measure_on_a_model_equally_good_on_all_cl
     probabilities[np.arange(N), chosen] = confidence
     sample = Sample(fixed_options(probabilities, gold), select(["sce", "sce_ovr"]), Settings())
     values = sample.values()
-    formed = readings(*(np.array([float(x)]) for x in (options, accuracy, confidence)))
+    formed = definitions(*(np.array([float(x)]) for x in (options, accuracy, confidence)))
     assert values["sce"] == pytest.approx(formed["label_frequency"][0], abs=0.015)
     assert values["sce_ovr"] == pytest.approx(formed["one_vs_rest"][0], abs=0.015)
 
 
-def test_published_sce_fits_one_vs_rest_accuracy_and_no_other_reading():
+def test_published_sce_fits_one_vs_rest_accuracy_and_no_other_definition():
     audited = audit(recover(read_published(PUBLISHED)))
-    errors = errors_of_readings(audited).set_index(["reading", "sign"])
+    errors = errors_of_definitions(audited).set_index(["definition", "sign"])
     assert errors.loc[("one_vs_rest", "better"), "median"] < 0.01
     assert errors.loc[("one_vs_rest", "over-confident"), "mean"] < 0.015
     assert errors.loc["label_frequency", "median"].min() > 0.4

@@ -13,24 +13,20 @@ from matplotlib.testing.compare import compare_images
 from alignment_calibration.calibration.metrics.step import settings_of
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.reliability import bins, curve
+from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
-from alignment_calibration.study.vocabulary import METHODS
+from alignment_calibration.report.registry import FIGURES
+from alignment_calibration.report.tidy import frames_of
+from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.made_changes import make_changes
 from tests.support.made_study import TASKS, make_study
 
-#: The table that each figure reads.
-TABLES = {
-    "figure1": ["changes"],
-    "figure2": ["changes"],
-    "figure2_sce": ["changes"],
-    "ranks": ["changes", "rank_probabilities"],
-    "accuracy_calibration": ["changes"],
-    "temperature": ["temperature"],
-    "multiverse": ["multiverse"],
-    "sce_audit": ["sce_audit"],
-    "sce_audit_published": ["published_sce"],
-}
+#: Figures that a study has one of.
+SINGLE = [name for name, figure in FIGURES.items() if not figure.each]
+#: Those whose panels the paper chose, or that are not by method.
+PAPERS_OWN = {"figure1", "figure2", "multiverse"}
+CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 STATISTICS = {"bins": 10, "resamples": 50, "seed": 0, "tace_threshold": 0.01}
 
 
@@ -39,7 +35,7 @@ def module(name):
 
 
 def draw(name, study):
-    return module(name).draw(*(study[table] for table in TABLES[name]))
+    return module(name).draw(*frames_of(FIGURES[name], study))
 
 
 def predictions(sharpness, questions=200, seed=0):
@@ -52,9 +48,11 @@ def predictions(sharpness, questions=200, seed=0):
     return fixed_options(told / told.sum(axis=1, keepdims=True), gold)
 
 
-def reliability_frame(sharpness, tasks):
+def reliability_rows(tasks):
+    """Rows of RELIABILITY of a calibrated base and an over-confident aligned model."""
     parts = [
-        frame.assign(model="m", task=task, method="choice", part=part)
+        frame.assign(stage=stage, task=task, method="choice", part=part)
+        for stage, sharpness in (("base", 1), ("aligned", 2))
         for i, task in enumerate(TASKS[:tasks])
         for answers in [predictions(sharpness, seed=i)]
         for part, frame in (
@@ -115,18 +113,18 @@ def check_page(figure):
 
 
 @pytest.mark.parametrize(("pairs", "tasks"), [(1, 1), (2, 3), (7, 10), (20, 12)])
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_page_is_tidy(name, pairs, tasks):
     check_page(draw(name, make_study(pairs, tasks)))
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])
 def test_reliability_page_is_tidy(tasks):
-    check_page(reliability.draw(reliability_frame(1, tasks), reliability_frame(2, tasks)))
+    check_page(reliability.draw(reliability_rows(tasks)))
 
 
 @pytest.mark.parametrize("methods", [["choice"], ["continuation_sum"], ["continuation_min"]])
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_a_study_with_one_method(name, methods):
     check_page(draw(name, make_study(2, 2, methods=methods)))
 
@@ -145,10 +143,9 @@ def test_nothing_to_show_is_said_in_words():
     assert "nothing was scaled" in words_of(module("temperature").draw(study["temperature"][:0]))
     assert "no specification" in words_of(module("multiverse").draw(study["multiverse"][:0]))
     assert "no SCE to audit" in words_of(module("sce_audit").draw(study["sce_audit"][:0]))
-    published = module("sce_audit_published").draw(study["published_sce"][:0])
+    published = module("sce_audit_published").draw(study["audit"][:0])
     assert "No SCE can be recovered" in words_of(published)
-    none = reliability_frame(1, 1)[:0]
-    assert "No task" in words_of(reliability.draw(none, none))
+    assert "No task" in words_of(reliability.draw(reliability_rows(1)[:0]))
 
 
 def test_missing_panels_are_named():
@@ -157,11 +154,37 @@ def test_missing_panels_are_named():
     assert "Not in this study: SCE (one-vs-rest) under continuation, min; choice." in words
 
 
-def test_captions_fill_for_every_study():
-    for pairs, tasks, methods in [(1, 1, ["choice"]), (3, 2, METHODS)]:
-        study = make_study(pairs, tasks, methods=methods)
-        for name, tables in TABLES.items():
-            module(name).numbers(*(study[table] for table in tables))
+@pytest.mark.parametrize(("pairs", "tasks", "methods"), [(1, 1, ["choice"]), (3, 2, METHODS)])
+@pytest.mark.parametrize("name", FIGURES)
+def test_captions_fill_for_every_study(name, pairs, tasks, methods, tmp_path):
+    study = make_study(pairs, tasks, methods=methods) | {"reliability": reliability_rows(tasks)}
+    shown = [study[read] for read in FIGURES[name].reads]
+    write_caption(CAPTIONS / f"{name}.rst", module(name).numbers(*shown), tmp_path / "caption.rst")
+    assert (tmp_path / "caption.rst").read_text().startswith("**")
+
+
+@pytest.fixture
+def fourth_method(monkeypatch):
+    monkeypatch.setitem(METHODS, "continuation_mean", Method("continuation", "mean_token"))
+    return "continuation_mean"
+
+
+@pytest.mark.parametrize("name", [name for name in SINGLE if name not in PAPERS_OWN])
+def test_a_method_that_is_added_is_drawn(name, fourth_method):
+    """In one process with modules imported before, so nothing of it may be fixed at import."""
+    figure = draw(name, make_study(3, 4, methods=METHODS))
+    check_page(figure)
+    assert style.method_name(fourth_method) in words_of(figure)
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS_OWN))
+def test_figures_of_the_paper_show_its_methods_only(name, fourth_method):
+    with_it, without = (
+        words_of(draw(name, make_study(2, 2, methods=methods)))
+        for methods in (METHODS, [method for method in METHODS if method != fourth_method])
+    )
+    assert style.method_name(fourth_method) not in with_it
+    assert with_it.count("choice") == without.count("choice")
 
 
 def mark_positions(figure, panel=0):

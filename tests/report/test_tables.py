@@ -7,22 +7,17 @@ import subprocess
 import pandas as pd
 import pytest
 
-from alignment_calibration.report.tables import (
-    MISSING,
-    Bold,
-    Section,
-    Table,
-    change_table,
-    latex,
-    markdown,
-    model_table,
-    paragraph,
-    percent,
-    rank_table,
-    rate_cell,
-    write_table,
-)
+from alignment_calibration.report.registry import TABLES
+from alignment_calibration.report.tables import changes as change_table
+from alignment_calibration.report.tables import models as model_table
+from alignment_calibration.report.tables import ranks as rank_table
+from alignment_calibration.report.tables.cells import percent, rate_cell
+from alignment_calibration.report.tables.formats import latex, markdown, write_table
+from alignment_calibration.report.tables.step import make_table
+from alignment_calibration.report.tables.table import MISSING, Bold, Section, Table, paragraph
+from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.made_changes import make_changes
+from tests.support.made_study import make_study
 
 
 def rates_of(task, **rates):
@@ -39,7 +34,7 @@ def test_tasks_of_one_ranking_share_a_column_and_the_commonest_ranking_comes_fir
     changes = make_changes(
         rates_of("a", X=0.1, Y=0.3) | rates_of("b", X=0.4, Y=0.2) | rates_of("c", X=0.5, Y=-0.2)
     )
-    assert rows_of(markdown(rank_table(changes))) == [
+    assert rows_of(markdown(rank_table.table(changes))) == [
         ["rank", "b, c", "a"],
         ["--:", ":--", ":--"],
         ["1", "X", "Y"],
@@ -49,7 +44,7 @@ def test_tasks_of_one_ranking_share_a_column_and_the_commonest_ranking_comes_fir
 
 def test_pairs_of_one_rank_share_a_field_and_pairs_without_a_rate_come_last():
     changes = make_changes(rates_of("a", X=0.1, Y=0.1, Z=0.0, W=None))
-    table = rank_table(changes)
+    table = rank_table.table(changes)
     assert rows_of(markdown(table))[2:] == [
         ["1", "X, Y"],
         ["2", ""],
@@ -71,7 +66,7 @@ def test_many_different_rankings_stand_in_several_blocks():
     for shift, task in enumerate("tuvwxyz"):
         order = pairs[shift:] + pairs[:shift]
         rates |= rates_of(task, **{pair: -place / 10 for place, pair in enumerate(order)})
-    sections = rank_table(make_changes(rates)).sections
+    sections = rank_table.table(make_changes(rates)).sections
     assert [section.header[1:] for section in sections] == [tuple("tuvw"), tuple("xyz")]
 
 
@@ -87,7 +82,7 @@ def test_change_table_has_a_section_per_metric_and_a_column_per_method():
         q_value=0.2,
     )
     changes.loc[changes["change_rate"] == 0.5, "q_value"] = 0.01
-    text = markdown(change_table(changes))
+    text = markdown(change_table.table(changes))
     assert rows_of(text) == [
         ["task", "pair", "continuation_sum", "choice"],
         [":--", ":--", "--:", "--:"],
@@ -125,7 +120,7 @@ def test_csv_holds_fractions_exactly_and_missing_values_empty(tmp_path):
     changes = make_changes(
         {("X", "a", "choice", "ece"): -0.0125, ("Y", "a", "choice", "ece"): None}
     )
-    write_table(change_table(changes), [tmp_path / "changes.csv"])
+    write_table(change_table.table(changes), [tmp_path / "changes.csv"])
     read = pd.read_csv(tmp_path / "changes.csv")
     assert list(read) == list(changes)
     assert read["change_rate"].tolist()[0] == -0.0125
@@ -175,7 +170,7 @@ def test_latex_compiles(tmp_path, rows):
         half_width=0.3,
         q_value=0.01,
     )
-    tables = [awkward_table(rows), change_table(changes), rank_table(changes)]
+    tables = [awkward_table(rows), change_table.table(changes), rank_table.table(changes)]
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{array,booktabs,longtable}\\begin{document}\n"
         + "\n\\clearpage\n".join(map(latex, tables))
@@ -206,9 +201,20 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
             *("value", "ci_low", "ci_high", "n"),
         ],
     )
-    assert rows_of(markdown(model_table(metrics))) == [
+    assert rows_of(markdown(model_table.table(metrics))) == [
         ["task", "pair", "stage", "accuracy", "nll (nats)"],
         [":--", ":--", ":--", "--:", "--:"],
         ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
         ["t", "X", "aligned", "62.5 [61.5, 63.5]", MISSING],
     ]
+
+
+#: Those in which no row or column belongs to a method of the study.
+BY_NO_METHOD = {"claims", "table_1", "audit", "audit_ranks"}
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in BY_NO_METHOD])
+def test_a_method_that_is_added_is_tabulated(name, monkeypatch):
+    monkeypatch.setitem(METHODS, "continuation_mean", Method("continuation", "mean_token"))
+    text = markdown(make_table(name, make_study(3, 2, methods=METHODS)))
+    assert "continuation_mean" in text

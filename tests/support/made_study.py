@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.contract.calibration import SCE_AUDIT
+from alignment_calibration.contract.calibration import ALL_METRICS, SCE_AUDIT
 from alignment_calibration.contract.pairs import (
     CHANGES,
     MULTIVERSE,
@@ -85,8 +85,24 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
         "temperature": _temperature(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
         "sce_audit": _sce_audit(pair_names, task_names, methods, random),
-        "published_sce": _published_sce(pair_names, task_names, methods, random),
+        "audit": _published_sce(pair_names, task_names, methods, random),
+        "metrics": _metrics(changes),
+        "as_published": changes[CHANGES.names],
     }
+
+
+def _metrics(changes):
+    frames = [
+        changes.assign(
+            stage=stage,
+            model=changes["pair"] + f"-{stage}",
+            value=changes[stage],
+            ci_low=changes[stage] - 0.01,
+            ci_high=changes[stage] + 0.01,
+        )
+        for stage in ("base", "aligned")
+    ]
+    return pd.concat(frames, ignore_index=True)[ALL_METRICS.names]
 
 
 def _rank_probabilities(changes, random):

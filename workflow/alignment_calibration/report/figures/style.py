@@ -194,6 +194,6 @@ def write_figure(figure: Figure, pdf: str | Path, png: str | Path) -> None:
     with styled():
         with atomic_path(pdf) as temporary:
             figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-        figure.set_layout_engine("none")  # the PNG is laid out as the PDF was: a third of the work
+        figure.set_layout_engine("none")  # laying out is work: the PNG takes the PDF's
         with atomic_path(png) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
