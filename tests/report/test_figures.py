@@ -10,14 +10,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.testing.compare import compare_images
 
-from alignment_calibration.calibration.metrics.step import settings_of
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.reliability import bins, curve
 from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
+from alignment_calibration.study.settings import Resampling
 from alignment_calibration.study.vocabulary import METHODS
 from tests.support.made_changes import make_changes
 from tests.support.made_study import TASKS, make_study
+from tests.support.simulation import SETTINGS
 
 #: The table that each figure reads.
 TABLES = {
@@ -31,7 +32,8 @@ TABLES = {
     "sce_audit": ["sce_audit"],
     "sce_audit_published": ["published_sce"],
 }
-STATISTICS = {"bins": 10, "resamples": 50, "seed": 0, "tace_threshold": 0.01}
+
+RESAMPLING = Resampling(seed=0, resamples=50)
 
 
 def module(name):
@@ -58,8 +60,8 @@ def reliability_frame(sharpness, tasks):
         for i, task in enumerate(TASKS[:tasks])
         for answers in [predictions(sharpness, seed=i)]
         for part, frame in (
-            ("bin", bins(answers, settings_of(STATISTICS))),
-            ("curve", curve(answers, task, STATISTICS)),
+            ("bin", bins(answers, SETTINGS)),
+            ("curve", curve(answers, task, RESAMPLING)),
         )
     ]
     return pd.concat(parts, ignore_index=True)

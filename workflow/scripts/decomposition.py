@@ -9,6 +9,7 @@ from alignment_calibration.contract.pairs import DECOMPOSITION
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.decomposition import decompose_pair
+from alignment_calibration.study.settings import Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -21,7 +22,7 @@ if __name__ == "__main__":
                 base={task: files[models["base"], task] for task in params["tasks"]},
                 aligned={task: files[models["aligned"], task] for task in params["tasks"]},
                 metrics=params["metrics"],
-                statistics=params["statistics"],
+                settings=Settings.of(params["statistics"]),
             )
             for pair, models in sorted(params["pairs"].items())
         ]

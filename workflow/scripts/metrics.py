@@ -4,6 +4,7 @@ import json
 
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.errors import logged
+from alignment_calibration.study.settings import Resampling, Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -12,6 +13,7 @@ if __name__ == "__main__":
             model=snakemake.wildcards.model,
             confidences=dict(zip(params["tasks"], snakemake.input.confidences, strict=True)),
             metrics=params["metrics"],
-            statistics=params["statistics"],
+            settings=Settings.of(params["statistics"]),
+            resampling=Resampling.of(params["statistics"]),
             output=snakemake.output[0],
         )

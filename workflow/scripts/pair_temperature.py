@@ -6,6 +6,7 @@ from alignment_calibration.contract.pairs import TEMPERATURE
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.temperature import temperature_effects
+from alignment_calibration.study.settings import Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -15,6 +16,6 @@ if __name__ == "__main__":
             base=dict(zip(params["tasks"], snakemake.input.base, strict=True)),
             aligned=dict(zip(params["tasks"], snakemake.input.aligned, strict=True)),
             metrics=params["metrics"],
-            statistics=params["statistics"],
+            settings=Settings.of(params["statistics"]),
         )
         write_frame(snakemake.output[0], found, TEMPERATURE)

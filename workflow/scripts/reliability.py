@@ -4,6 +4,7 @@ import json
 
 from alignment_calibration.calibration.reliability import write_reliability
 from alignment_calibration.errors import logged
+from alignment_calibration.study.settings import Resampling, Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -11,6 +12,7 @@ if __name__ == "__main__":
         write_reliability(
             model=snakemake.wildcards.model,
             confidences=dict(zip(settings["tasks"], snakemake.input.confidences, strict=True)),
-            statistics=settings["statistics"],
+            settings=Settings.of(settings["statistics"]),
+            resampling=Resampling.of(settings["statistics"]),
             output=snakemake.output[0],
         )

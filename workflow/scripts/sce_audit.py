@@ -9,6 +9,7 @@ from alignment_calibration.calibration.sce_audit import audit
 from alignment_calibration.contract.calibration import SCE_AUDIT
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
+from alignment_calibration.study.settings import Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -17,7 +18,9 @@ if __name__ == "__main__":
         files = dict(zip(cells, snakemake.input.confidences, strict=True))
         parts = [
             audit(
-                model, {task: files[model, task] for task in params["tasks"]}, params["statistics"]
+                model,
+                {task: files[model, task] for task in params["tasks"]},
+                Settings.of(params["statistics"]),
             )
             for model in sorted(params["models"])
         ]

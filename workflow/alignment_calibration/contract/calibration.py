@@ -16,6 +16,9 @@ CONFIDENCES: Final = pa.schema(
     }
 )
 
+#: The keys of a measurement of a model, and so of a change of a pair.
+MEASUREMENT: Final = ["task", "method", "metric"]
+
 #: A row per model, task, method and metric.
 MODEL_METRICS: Final = pa.schema(
     {

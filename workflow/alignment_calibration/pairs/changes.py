@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import benjamini_hochberg, interval
-from alignment_calibration.contract.calibration import MODEL_METRICS
+from alignment_calibration.contract.calibration import MEASUREMENT, MODEL_METRICS
 from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.files.parquet import read_identity
 from alignment_calibration.pairs.ranks import rank_pairs
-
-KEYS = ["task", "method", "metric"]
 
 
 def rates(change: Floats, base: Floats) -> Floats:
@@ -52,7 +50,7 @@ def read_changes(
                 f"(pair {pair}); delete both and run the workflow again"
             )
         merged = frames[base].merge(
-            frames[aligned], on=[*KEYS, "n"], suffixes=("_base", "_aligned"), validate="1:1"
+            frames[aligned], on=[*MEASUREMENT, "n"], suffixes=("_base", "_aligned"), validate="1:1"
         )
         found.append(merged.assign(pair=pair))
     names = {
@@ -67,7 +65,7 @@ def read_changes(
     replicates = [_replicates(row) for row in changes.itertuples()]
     changes["change_replicates"] = pd.Series([change for change, _ in replicates])
     changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
-    return changes.sort_values(["pair", *KEYS]).reset_index(drop=True)
+    return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
 
 
 def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
@@ -85,7 +83,7 @@ def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) 
         _intervals(row) for row in changes.itertuples()
     ]
     tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
-    changes = changes.merge(tested, on=["pair", *KEYS], how="left", validate="1:1")
+    changes = changes.merge(tested, on=["pair", *MEASUREMENT], how="left", validate="1:1")
     families = changes.groupby(["method", "metric"])["p_value"]
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
     changes["rank"] = rank_pairs(changes)

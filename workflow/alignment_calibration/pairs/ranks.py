@@ -8,13 +8,12 @@ from scipy.stats import kendalltau, rankdata
 
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import generator, permutation_p_value
+from alignment_calibration.contract.calibration import MEASUREMENT
 from alignment_calibration.contract.pairs import (
     RANK_AGREEMENT,
     RANK_CORRELATIONS,
     RANK_PROBABILITIES,
 )
-
-KEYS = ["task", "method", "metric"]
 
 
 def rank_pairs(changes: pd.DataFrame) -> pd.Series:
@@ -23,7 +22,7 @@ def rank_pairs(changes: pd.DataFrame) -> pd.Series:
     Ranked by `change_rate`, largest first; ties share the smaller rank (1, 2, 2, 4); a missing
     rate has no rank.
     """
-    rates = changes.groupby(KEYS)["change_rate"]
+    rates = changes.groupby(MEASUREMENT)["change_rate"]
     return rates.rank(method="min", ascending=False).astype("Int64")
 
 
@@ -40,21 +39,21 @@ def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
         Rows of the RANK_PROBABILITIES contract: one for every pair and possible rank.
     """
     found = []
-    for key, cell in replicates.groupby(KEYS, sort=True):
-        rates = np.stack(cell["rate_replicates"].tolist())
+    for key, ranked in replicates.groupby(MEASUREMENT, sort=True):
+        rates = np.stack(ranked["rate_replicates"].tolist())
         rates = rates[:, np.isfinite(rates).all(axis=0)]
         if rates.size == 0:
             continue
         # The smaller rank of ties: one more than the number of pairs with a larger rate.
         ranks = 1 + (rates[None] > rates[:, None]).sum(axis=1)
-        for pair, pair_ranks in zip(cell["pair"], ranks, strict=True):
-            counts = np.bincount(pair_ranks, minlength=len(cell) + 1)[1:]
+        for pair, pair_ranks in zip(ranked["pair"], ranks, strict=True):
+            counts = np.bincount(pair_ranks, minlength=len(ranked) + 1)[1:]
             found += [
                 (*key, pair, rank, count / rates.shape[1])
                 for rank, count in enumerate(counts, start=1)
             ]
     frame = pd.DataFrame(found, columns=RANK_PROBABILITIES.names)
-    return frame.sort_values([*KEYS, "pair", "rank"])
+    return frame.sort_values([*MEASUREMENT, "pair", "rank"])
 
 
 def kendall_w(rates: Floats) -> float:
@@ -112,8 +111,8 @@ def rank_correlations(changes: pd.DataFrame) -> pd.DataFrame:
         Rows of the RANK_CORRELATIONS contract; no τ where a task ties all pairs.
     """
     found = []
-    for (method, metric), cell in changes.groupby(["method", "metric"], sort=True):
-        table = _table(cell)
+    for (method, metric), family in changes.groupby(["method", "metric"], sort=True):
+        table = _table(family)
         for task, other in itertools.combinations(table.index, 2):
             tau = kendalltau(table.loc[task], table.loc[other]).statistic
             found.append((method, metric, task, other, table.shape[1], tau))
@@ -122,14 +121,14 @@ def rank_correlations(changes: pd.DataFrame) -> pd.DataFrame:
 
 def _rates_by_task(changes: pd.DataFrame) -> list[tuple[tuple[str, str], Floats]]:
     """Rates of shape (tasks, pairs) by method and metric."""
-    cells = changes.groupby(["method", "metric"], sort=True)
+    families = changes.groupby(["method", "metric"], sort=True)
     return [
-        ((str(method), str(metric)), _table(cell).to_numpy(dtype=np.float64))
-        for (method, metric), cell in cells
+        ((str(method), str(metric)), _table(family).to_numpy(dtype=np.float64))
+        for (method, metric), family in families
     ]
 
 
-def _table(cell: pd.DataFrame) -> pd.DataFrame:
+def _table(family: pd.DataFrame) -> pd.DataFrame:
     """Rates of one method and metric, a row per task, a column per pair that has them all."""
-    table = cell.pivot(index="task", columns="pair", values="change_rate")
+    table = family.pivot(index="task", columns="pair", values="change_rate")
     return table.dropna(axis="columns")

@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.pairs.ranks import kendall_w
 from alignment_calibration.report.tables import (
-    SIGNIFICANCE,
     Section,
     Table,
     paragraph,

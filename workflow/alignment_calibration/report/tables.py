@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import interval_note
+from alignment_calibration.calibration.metrics.registry import interval_note
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.files.atomic import write_text
 from alignment_calibration.files.frames import write_csv
 from alignment_calibration.study.vocabulary import METHODS
-
-#: A change is set in bold if its q-value (false discovery rate) is below this.
-SIGNIFICANCE = 0.05
 
 #: Rows that fit on a page.
 PAGE_ROWS = 45

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.report.figures import style
 
 #: A panel shows one metric under one method.
@@ -103,7 +104,7 @@ def _panel_numbers(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "cells": len(rows),
         "rises": int((rows["change_rate"] > 0).sum()),
-        "significant": int((rows["q_value"] < 0.05).sum()),
+        "significant": int((rows["q_value"] < SIGNIFICANCE).sum()),
         "median": 100 * rows["change_rate"].median(),
         "largest": 100 * largest["change_rate"],
         "largest_pair": largest["pair"],
