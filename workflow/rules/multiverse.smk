@@ -1,7 +1,5 @@
 # How far the conclusions hang on metric, bins and reading of the options' tokens.
 
-CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
-
 
 rule pair_multiverse:
     input:
