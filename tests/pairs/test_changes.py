@@ -23,7 +23,7 @@ from alignment_calibration.contract.pairs import (
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
-from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
 from alignment_calibration.study.settings import Permuting, Resampling
@@ -220,6 +220,12 @@ def test_the_effect_over_pairs_has_the_width_of_pairs_drawn_anew():
     found = effects(made_changes([[0.1, 0.1]], width=0.02), seed=0).iloc[0]
     half = (found.ci_high - found.ci_low) / 2
     assert half == pytest.approx(1.96 * 0.02 / np.sqrt(2), rel=0.15)
+
+
+@pytest.mark.parametrize(("rises", "falls"), [(0, 0), (1, 0), (3, 3), (2, 5), (30, 12)])
+def test_the_sign_test_agrees_with_scipy(rises, falls):
+    expected = binomtest(rises, rises + falls).pvalue if rises + falls else 1
+    assert sign_test(rises, falls) == pytest.approx(expected)
 
 
 def test_pairs_and_tasks_that_worsen_are_counted_by_the_metric_s_direction():

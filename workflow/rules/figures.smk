@@ -60,31 +60,6 @@ rule figure:
         "../scripts/figure_{wildcards.figure}.py"
 
 
-rule reliability:
-    input:
-        confidences=lambda w: [
-            f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
-        ],
-        code=code("reliability"),
-    output:
-        f"{RESULTS}/reliability/{{model}}.parquet",
-    log:
-        f"{LOGS}/reliability/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/reliability/{{model}}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        slice=statistics_slice(
-            "bins", "resamples", "seed", "tace_threshold", tasks=TASKS
-        ),
-    script:
-        "../scripts/reliability.py"
-
-
 rule reliability_figure:
     input:
         base=lambda w: f"{RESULTS}/reliability/{STUDY['pairs'][w.pair]['base']}.parquet",

@@ -8,14 +8,30 @@ import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.step import join_metrics
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import benjamini_hochberg, interval
-from alignment_calibration.contract.calibration import MEASUREMENT, MODEL_METRICS
-from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
+from alignment_calibration.contract.calibration import ALL_METRICS, MEASUREMENT, MODEL_METRICS
+from alignment_calibration.contract.pairs import (
+    CHANGES,
+    EFFECTS,
+    PAIR_EFFECTS,
+    PERMUTATIONS,
+    RANK_AGREEMENT,
+    RANK_CORRELATIONS,
+    RANK_PROBABILITIES,
+)
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.frames import read_frame
+from alignment_calibration.files.frames import read_frame, write_csv, write_frame
 from alignment_calibration.files.parquet import read_identity
-from alignment_calibration.pairs.ranks import rank_pairs
+from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.ranks import (
+    rank_agreement,
+    rank_correlations,
+    rank_pairs,
+    rank_probabilities,
+)
+from alignment_calibration.study.settings import Permuting
 
 
 def rates(change: Floats, base: Floats) -> Floats:
@@ -88,6 +104,44 @@ def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) 
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
     changes["rank"] = rank_pairs(changes)
     return changes.reindex(columns=CHANGES.names)
+
+
+def write_changes(
+    metrics: Mapping[str, str | Path],
+    pairs: Mapping[str, Mapping[str, str]],
+    permutations: Sequence[str | Path],
+    permuting: Permuting,
+    outputs: Mapping[str, str | Path],
+) -> None:
+    """Write the changes of a study, what follows from them, and the metrics by pair and stage.
+
+    Args:
+        metrics: metrics file of each model.
+        pairs: `base` and `aligned` model of each pair.
+        permutations: permutations files, one of each pair.
+        permuting: of the ranks of the pairs; its seed also draws the pairs of `effects`.
+        outputs: Parquet files `metrics`, `changes`, `alignment_effects`, `pair_effects`,
+            `rank_probabilities`, `rank_agreement` and `rank_correlations`, and for spreadsheets
+            `metrics_csv` and `changes_csv`.
+
+    Raises:
+        UserError: if a file is damaged, or the models of a pair answered different questions.
+    """
+    replicates = read_changes(metrics, pairs)
+    changes = changes_of_pairs(replicates, permutations)
+    values = join_metrics(metrics, pairs)
+    for name, frame, schema in [
+        ("metrics", values, ALL_METRICS),
+        ("changes", changes, CHANGES),
+        ("alignment_effects", effects(replicates, permuting.seed), EFFECTS),
+        ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
+        ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),
+        ("rank_agreement", rank_agreement(changes, permuting), RANK_AGREEMENT),
+        ("rank_correlations", rank_correlations(changes), RANK_CORRELATIONS),
+    ]:
+        write_frame(outputs[name], frame, schema)
+    write_csv(outputs["metrics_csv"], values)
+    write_csv(outputs["changes_csv"], changes)
 
 
 def _intervals(row: Any) -> tuple[float, float, float, float]:

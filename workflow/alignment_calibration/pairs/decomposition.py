@@ -53,7 +53,8 @@ def decompose_pair(
     Raises:
         UserError: if the models did not answer the same questions, or a file is damaged.
     """
-    chosen, found = select(metrics), []
+    chosen = {name: metric for name, metric in select(metrics).items() if metric.shares}
+    found = []
     for task in base:
         for method, answers in read_pair(base[task], aligned[task]).items():
             before, after = (of_model.predictions for of_model in answers)

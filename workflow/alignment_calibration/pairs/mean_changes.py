@@ -4,11 +4,11 @@ A claim about alignment is a claim about pairs, of which a study has few; questi
 many, cannot carry it.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
@@ -52,10 +52,17 @@ def effects(changes: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "ci_low": low,
                 "ci_high": high,
                 "pairs_worse": _worse(metric, means),
-                "sign_p_value": binomtest(rises, rises + falls).pvalue if rises + falls else 1.0,
+                "sign_p_value": sign_test(rises, falls),
             }
         )
     return pd.DataFrame(found, columns=EFFECTS.names).astype({"pairs_worse": "Int64"})
+
+
+def sign_test(rises: int, falls: int) -> float:
+    """Two-sided p-value of these counts where either is as likely (Dixon & Mood 1946)."""
+    count, fewer = rises + falls, min(rises, falls)
+    as_few = sum(math.comb(count, i) for i in range(fewer + 1))
+    return min(1.0, 2 * as_few / 2.0**count)
 
 
 def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
