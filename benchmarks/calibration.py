@@ -24,12 +24,14 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings, select
+from alignment_calibration.calibration.metrics.registry import METRICS, select
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import bootstrap_weights
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from tests.support.simulation import simulate, simulate_pair
+from alignment_calibration.study.settings import Permuting, Resampling, Settings
+from tests.support.simulation import SETTINGS, simulate, simulate_pair
 
 #: Questions and options of the study's tasks.
 TASKS = {
@@ -68,14 +70,12 @@ def measure_model(seed, names, resamples):
     names = select(names)
     for number, (task, (questions, options)) in enumerate(TASKS.items()):
         samples = [
-            Sample(
-                simulate(seed + 31 * number + method, questions, 0.7, options), names, Settings()
-            )
+            Sample(simulate(seed + 31 * number + method, questions, 0.7, options), names, SETTINGS)
             for method in range(METHODS)
         ]
         for sample in samples:
             sample.values()
-        for weights in bootstrap_weights(0, task, questions, resamples):
+        for weights in bootstrap_weights(task, questions, Resampling(0, resamples)):
             for sample in samples:
                 sample.resampled(weights)
 
@@ -85,13 +85,13 @@ def permute_pair(seed, kind, permutations):
     if kind == "multiverse":
         universes_of_cell, cells_per_task = list(universes()), READINGS
     else:
-        universes_of_cell, cells_per_task = [(Settings(), dict(METRICS))], METHODS
+        universes_of_cell, cells_per_task = [(SETTINGS, dict(METRICS))], METHODS
     for task, (questions, options) in TASKS.items():
         random = np.random.default_rng(seed)
         for _ in range(cells_per_task):
             pair = simulate_pair(random, questions, 1.0, 0.7, options=options)
             for settings, metrics in universes_of_cell:
-                permutation_changes(*pair, metrics, settings, task, 0, permutations)
+                permutation_changes(*pair, metrics, settings, task, Permuting(0, permutations))
 
 
 def job(function, arguments):

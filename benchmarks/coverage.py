@@ -12,11 +12,13 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.resampling import bootstrap_weights, interval
 from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from tests.support.simulation import simulate_exchangeable_pair, simulate_pair
+from alignment_calibration.study.settings import Permuting, Resampling
+from tests.support.simulation import SETTINGS, simulate_exchangeable_pair, simulate_pair
 
 #: Temperatures of base and aligned model; 1 is calibrated, less is over-confident.
 SCENARIOS = {
@@ -39,7 +41,7 @@ def population(temperatures):
     curves = [{}, {}]
     for _ in range(PARTS):
         for stage, p in enumerate(simulate_pair(random, POPULATION, *temperatures)):
-            sample = Sample(p, MEASURED, Settings(), reference=reference[stage])
+            sample = Sample(p, MEASURED, SETTINGS, reference=reference[stage])
             for tally, columns in sample.tallies.items():
                 sums[stage][tally] = sums[stage].get(tally, 0) + columns.total()[None]
             for name, metric in MEASURED.items():
@@ -60,10 +62,10 @@ def population(temperatures):
 def trial(seed, temperatures, questions, resamples):
     """Values and replicates of base and aligned model, by metric."""
     pair = simulate_pair(np.random.default_rng(seed), questions, *temperatures)
-    samples = [Sample(p, MEASURED, Settings()) for p in pair]
+    samples = [Sample(p, MEASURED, SETTINGS) for p in pair]
     blocks = [
         [sample.resampled(weights) for sample in samples]
-        for weights in bootstrap_weights(seed, "coverage", questions, resamples)
+        for weights in bootstrap_weights("coverage", questions, Resampling(seed, resamples))
     ]
     values = [sample.values() for sample in samples]
     replicates = [
@@ -108,7 +110,7 @@ def cover(temperatures, questions, trials, resamples):
 def size(seed, questions, permutations):
     """p-values of a pair whose models cannot be told apart, by metric."""
     pair = simulate_exchangeable_pair(np.random.default_rng(seed), questions)
-    tested = permutation_changes(*pair, MEASURED, Settings(), "size", seed, permutations)
+    tested = permutation_changes(*pair, MEASURED, SETTINGS, "size", Permuting(seed, permutations))
     return {name: change.p_value for name, change in tested.items()}
 
 

@@ -13,9 +13,11 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from tests.support.simulation import simulate, softmax
+from alignment_calibration.study.settings import Settings
+from tests.support.simulation import SETTINGS, simulate, softmax
 
 BINNED_ERRORS = [
     "ece",
@@ -122,7 +124,7 @@ def test_auroc_with_ties_and_weights_agrees_with_scikit_learn():
     p = simulate(seed=6)
     p = fixed_options(np.round(p.probabilities * 8) / 8, p.gold)
     weights = random.integers(0, 4, size=(3, len(p))).astype(np.float32)
-    found = Sample(p, METRICS, Settings()).resampled(weights)["auroc"]
+    found = Sample(p, METRICS, SETTINGS).resampled(weights)["auroc"]
     expected = [roc_auc_score(p.correct, p.confidence, sample_weight=row) for row in weights]
     assert found == pytest.approx(expected, abs=1e-5)
 
@@ -266,8 +268,8 @@ def test_weights_are_repetitions(p, bins):
     rows = np.repeat(np.arange(len(p)), weights)
     repeated = Predictions(p.probabilities[rows], p.options[rows], p.gold[rows])
     metrics = {n: m for n, m in METRICS.items() if not m.letters_only}
-    weighted = Sample(p, metrics, Settings(bins)).resampled(weights[None].astype(np.float32))
-    expected = Sample(repeated, metrics, Settings(bins), reference=p).values()
+    weighted = Sample(p, metrics, Settings(bins, 0.01)).resampled(weights[None].astype(np.float32))
+    expected = Sample(repeated, metrics, Settings(bins, 0.01), reference=p).values()
     for name, value in expected.items():
         assert weighted[name][0] == pytest.approx(value, rel=1e-5, abs=1e-3, nan_ok=True), name
 

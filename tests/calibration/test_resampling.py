@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alignment_calibration.calibration.metrics import Comparison, Sample, Settings, select
+from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.metrics.sample import Comparison, Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import (
     benjamini_hochberg,
@@ -14,7 +15,8 @@ from alignment_calibration.calibration.resampling import (
     swaps,
 )
 from alignment_calibration.pairs.permutation_test import permutation_changes
-from tests.support.simulation import simulate_exchangeable_pair, simulate_pair
+from alignment_calibration.study.settings import Permuting, Resampling
+from tests.support.simulation import SETTINGS, simulate_exchangeable_pair, simulate_pair
 
 
 def stacked(blocks):
@@ -22,7 +24,7 @@ def stacked(blocks):
 
 
 def test_a_resample_has_as_many_questions_as_the_sample():
-    weights = stacked(bootstrap_weights(0, "piqa", 50, 2000))
+    weights = stacked(bootstrap_weights("piqa", 50, Resampling(0, 2000)))
     assert weights.shape == (2000, 50)
     assert (weights.sum(axis=1) == 50).all()
     # Counts are multinomial: mean 1, variance 1 − 1/N.
@@ -31,14 +33,14 @@ def test_a_resample_has_as_many_questions_as_the_sample():
 
 
 def test_resamples_follow_from_seed_and_task_alone():
-    first = stacked(bootstrap_weights(0, "piqa", 30, 20))
-    assert np.array_equal(first, stacked(bootstrap_weights(0, "piqa", 30, 20)))
-    assert not np.array_equal(first, stacked(bootstrap_weights(0, "sciq", 30, 20)))
-    assert not np.array_equal(first, stacked(bootstrap_weights(1, "piqa", 30, 20)))
+    first = stacked(bootstrap_weights("piqa", 30, Resampling(0, 20)))
+    assert np.array_equal(first, stacked(bootstrap_weights("piqa", 30, Resampling(0, 20))))
+    assert not np.array_equal(first, stacked(bootstrap_weights("sciq", 30, Resampling(0, 20))))
+    assert not np.array_equal(first, stacked(bootstrap_weights("piqa", 30, Resampling(1, 20))))
 
 
 def test_questions_are_swapped_half_of_the_time():
-    drawn = stacked(swaps(0, "piqa", 100, 1000))
+    drawn = stacked(swaps("piqa", 100, Permuting(0, 1000)))
     assert set(np.unique(drawn)) == {0, 1}
     assert drawn.mean() == pytest.approx(0.5, abs=0.01)
 
@@ -99,8 +101,8 @@ def test_a_swap_of_predictions_is_a_swap_of_predictions():
             (aligned.probabilities, base.probabilities),
         ]
     ]
-    before, after = (Sample(p, metrics, Settings()).values() for p in swapped)
-    found = Comparison(base, aligned, metrics, Settings()).swapped(swap[None])
+    before, after = (Sample(p, metrics, SETTINGS).values() for p in swapped)
+    found = Comparison(base, aligned, metrics, SETTINGS).swapped(swap[None])
     for name in metrics:
         for of_stage, wanted in zip(found, (before, after), strict=True):
             assert of_stage[name][0] == pytest.approx(wanted[name], abs=1e-5), name
@@ -113,7 +115,7 @@ def test_the_permutation_test_keeps_its_size():
     rejected = dict.fromkeys(TESTED, 0)
     for trial in range(300):
         pair = simulate_exchangeable_pair(np.random.default_rng(trial), 120)
-        tested = permutation_changes(*pair, select(TESTED), Settings(), "task", trial, 99)
+        tested = permutation_changes(*pair, select(TESTED), SETTINGS, "task", Permuting(trial, 99))
         for name, change in tested.items():
             rejected[name] += change.p_value <= 0.05
     # Binomial(300, 0.05) exceeds 29 less than once in 2,000 times. (Accuracy, being discrete,
@@ -125,7 +127,7 @@ def test_the_permutation_test_keeps_its_size():
 
 def test_the_permutation_test_finds_a_lowered_temperature():
     pair = simulate_pair(np.random.default_rng(0), 300, 1.0, 0.5, noise=0)
-    tested = permutation_changes(*pair, select(TESTED), Settings(), "task", 0, 199)
+    tested = permutation_changes(*pair, select(TESTED), SETTINGS, "task", Permuting(0, 199))
     for name in ("ece", "ece_equal_mass", "sce", "smooth_ece", "brier"):
         assert tested[name].p_value == pytest.approx(1 / 200), name
     # Neither the answers nor the order of the confidences changed much.
@@ -136,13 +138,13 @@ def coverage(metric, kind, temperatures, trials, questions=200, resamples=400):
     """How often the interval of a change holds the change of the whole population."""
     metrics = select([metric])
     whole = simulate_pair(np.random.default_rng(10**6), 300_000, *temperatures)
-    of_base, of_aligned = (Sample(p, metrics, Settings()).values()[metric] for p in whole)
+    of_base, of_aligned = (Sample(p, metrics, SETTINGS).values()[metric] for p in whole)
     held = 0
     for trial in range(trials):
         pair = simulate_pair(np.random.default_rng(trial), questions, *temperatures)
-        samples = [Sample(p, metrics, Settings()) for p in pair]
+        samples = [Sample(p, metrics, SETTINGS) for p in pair]
         base, aligned = (sample.values()[metric] for sample in samples)
-        weights = stacked(bootstrap_weights(trial, "task", questions, resamples))
+        weights = stacked(bootstrap_weights("task", questions, Resampling(trial, resamples)))
         before, after = (sample.resampled(weights)[metric] for sample in samples)
         low, high = interval(aligned - base, after - before, kind)
         held += low <= of_aligned - of_base <= high

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.sce_audit import audit, closed_form
-from tests.support.simulation import simulate, write_confidences
+from tests.support.simulation import SETTINGS, simulate, write_confidences
 
 
 @pytest.mark.parametrize("options", [2, 4, 5])
 @pytest.mark.parametrize("temperature", [0.1, 0.6])
 def test_the_closed_form_is_near_for_over_confident_models(options, temperature):
-    values = Sample(simulate(0, 4000, temperature, options), METRICS, Settings()).values()
+    values = Sample(simulate(0, 4000, temperature, options), METRICS, SETTINGS).values()
     found = closed_form(np.array(options), values["accuracy"], values["confidence"])
     assert found == pytest.approx(values["sce_ovr"], abs=0.06)
 
@@ -23,7 +24,7 @@ def test_any_fully_confident_model_has_the_same_published_error():
         gold = random.integers(4, size=400)
         predicted = np.where(random.random(400) < accuracy, gold, (gold + 1) % 4)
         p = fixed_options(np.eye(4)[predicted], gold)
-        values = Sample(p, METRICS, Settings()).values()
+        values = Sample(p, METRICS, SETTINGS).values()
         assert closed_form(np.array(4), values["accuracy"], 1.0) == pytest.approx(3 / 4)
         assert values["sce_ovr"] == pytest.approx(3 / 4)
 
@@ -31,9 +32,8 @@ def test_any_fully_confident_model_has_the_same_published_error():
 def test_the_audit_puts_both_errors_side_by_side(tmp_path):
     p = simulate(1, 300, 0.6)
     write_confidences(tmp_path / "c.parquet", p)
-    statistics = {"bins": 10, "tace_threshold": 0.01}
-    row = audit("model", {"task": tmp_path / "c.parquet"}, statistics).iloc[0]
-    values = Sample(p, METRICS, Settings()).values()
+    row = audit("model", {"task": tmp_path / "c.parquet"}, SETTINGS).iloc[0]
+    values = Sample(p, METRICS, SETTINGS).values()
     for name in ("sce", "sce_ovr", "ece", "accuracy", "confidence"):
         assert row[name] == pytest.approx(values[name])
     assert row.options == 4

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy.stats import binomtest
 
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.step import join_metrics, write_metrics
 from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.contract.pairs import (
@@ -23,18 +23,13 @@ from alignment_calibration.contract.pairs import (
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
-from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
-from tests.support.simulation import simulate_pair, write_confidences
+from alignment_calibration.study.settings import Permuting, Resampling
+from tests.support.simulation import SETTINGS, simulate_pair, write_confidences
 
-STATISTICS = {
-    "bins": 10,
-    "seed": 0,
-    "resamples": 100,
-    "permutations": 99,
-    "tace_threshold": 0.01,
-}
+RESAMPLING = Resampling(seed=0, resamples=100)
 PAIRS = {
     "cold": {"base": "base", "aligned": "cold"},
     "same": {"base": "base", "aligned": "copy"},
@@ -56,7 +51,7 @@ def study(tmp_path_factory):
             write_confidences(root / f"{model}-{task}.parquet", predictions)
     files = {model: root / f"{model}.parquet" for model in temperatures}
     for model, path in files.items():
-        write_metrics(model, confidences_of(root, model), NAMES, STATISTICS, path)
+        write_metrics(model, confidences_of(root, model), NAMES, SETTINGS, RESAMPLING, path)
     return root, files
 
 
@@ -74,7 +69,8 @@ def changes(study):
             confidences_of(root, models["base"]),
             confidences_of(root, models["aligned"]),
             NAMES,
-            STATISTICS,
+            SETTINGS,
+            Permuting(seed=0, permutations=99),
         )
         tests.append(root / f"test-{pair}.parquet")
         write_frame(tests[-1], tested, PERMUTATIONS)
@@ -141,7 +137,7 @@ def test_models_measured_on_other_questions_are_refused(tmp_path, study):
     for path in paths.values():
         write_confidences(path, simulate_pair(random, 150)[0], questions="other")
     other = tmp_path / "other.parquet"
-    write_metrics("cold", paths, NAMES, STATISTICS, other)
+    write_metrics("cold", paths, NAMES, SETTINGS, RESAMPLING, other)
     with pytest.raises(UserError, match=r"other questions .*pair cold"):
         read_changes(files | {"cold": other}, PAIRS)
 
@@ -169,7 +165,7 @@ def test_files_keep_the_contract(tmp_path, study, changes):
 def test_the_same_inputs_give_the_same_bytes(tmp_path, study):
     root, files = study
     again = tmp_path / "again.parquet"
-    write_metrics("cold", confidences_of(root, "cold"), NAMES, STATISTICS, again)
+    write_metrics("cold", confidences_of(root, "cold"), NAMES, SETTINGS, RESAMPLING, again)
     assert again.read_bytes() == files["cold"].read_bytes()
 
 
@@ -178,7 +174,7 @@ def test_metrics_have_replicates_about_their_value(study):
     table = pq.read_table(files["cold"]).to_pandas()
     assert set(table.metric) == set(NAMES)
     accuracy = table[table.metric == "accuracy"].iloc[0]
-    assert len(accuracy.replicates) == STATISTICS["resamples"]
+    assert len(accuracy.replicates) == RESAMPLING.resamples
     expected = np.sqrt(accuracy.value * (1 - accuracy.value) / 150)
     assert accuracy.replicates.std() == pytest.approx(expected, rel=0.25)
     assert accuracy.ci_low < accuracy.value < accuracy.ci_high
@@ -224,6 +220,12 @@ def test_the_effect_over_pairs_has_the_width_of_pairs_drawn_anew():
     found = effects(made_changes([[0.1, 0.1]], width=0.02), seed=0).iloc[0]
     half = (found.ci_high - found.ci_low) / 2
     assert half == pytest.approx(1.96 * 0.02 / np.sqrt(2), rel=0.15)
+
+
+@pytest.mark.parametrize(("rises", "falls"), [(0, 0), (1, 0), (3, 3), (2, 5), (30, 12)])
+def test_the_sign_test_agrees_with_scipy(rises, falls):
+    expected = binomtest(rises, rises + falls).pvalue if rises + falls else 1
+    assert sign_test(rises, falls) == pytest.approx(expected)
 
 
 def test_pairs_and_tasks_that_worsen_are_counted_by_the_metric_s_direction():

@@ -3,19 +3,11 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
-from alignment_calibration.pairs.decomposition import contributions, decompose_pair, parts
-from tests.support.simulation import simulate_pair, write_confidences
-
-
-def test_contributions_add_up_to_the_metrics():
-    for p in simulate_pair(np.random.default_rng(0), 300, 0.8, 0.5):
-        values = Sample(p, METRICS, Settings()).values()
-        found = contributions(p, Settings())
-        assert {"ece", "sce", "sce_ovr", "accuracy", "overconfidence"} <= found.keys()
-        for name, shares in found.items():
-            assert shares.sum() == pytest.approx(values[name], abs=1e-12), name
+from alignment_calibration.pairs.decomposition import decompose_pair, parts
+from tests.support.simulation import SETTINGS, simulate_pair, write_confidences
 
 
 def test_every_question_is_in_one_part_of_each_split():
@@ -37,10 +29,9 @@ def test_parts_of_a_change_add_up_to_it(tmp_path):
     paths = [{"task": tmp_path / f"{stage}.parquet"} for stage in ("base", "aligned")]
     for path, predictions in zip(paths, pair, strict=True):
         write_confidences(path["task"], predictions)
-    statistics = {"bins": 10, "tace_threshold": 0.01}
-    found = decompose_pair("pair", *paths, ["accuracy", "ece", "auroc"], statistics)
+    found = decompose_pair("pair", *paths, ["accuracy", "ece", "auroc"], SETTINGS)
     assert set(found.metric) == {"accuracy", "ece"}
-    before, after = (Sample(p, METRICS, Settings()).values() for p in pair)
+    before, after = (Sample(p, METRICS, SETTINGS).values() for p in pair)
     for (metric, _), split in found.groupby(["metric", "split"]):
         assert split.change.sum() == pytest.approx(after[metric] - before[metric])
         assert split.questions.sum() == 200

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from alignment_calibration.calibration.confidences import option_scores, read_method
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import logits_beside, write_logits, write_receipt
@@ -19,6 +20,7 @@ from alignment_calibration.pairs.multiverse import (
     read_predictions,
     worsening,
 )
+from alignment_calibration.study.settings import Permuting, Settings
 from alignment_calibration.study.vocabulary import CONTINUATION, READINGS
 from tests.support.simulation import simulate_pair
 
@@ -89,7 +91,7 @@ def pair(tmp_path_factory):
         write_logits(logits_beside(receipt), rows, {"model": stage})
         write_receipt(receipt, {"model": stage}, values_digest(rows))
         files.append({("task", "continuation"): (receipt, {"model": stage})})
-    return predictions, files, pair_multiverse("pair", *files, seed=0, permutations=99)
+    return predictions, files, pair_multiverse("pair", *files, Permuting(0, 99))
 
 
 def test_every_universe_is_tested_once(pair):
@@ -107,7 +109,7 @@ def test_universes_agree_with_the_metrics(pair):
     predictions, _, found = pair
     of_sums = found[found.reading == "sum"].set_index(["metric", "bins", "binning"]).change
     for bins in (5, 15):
-        before, after = (Sample(p, METRICS, Settings(bins)).values() for p in predictions)
+        before, after = (Sample(p, METRICS, Settings(bins, 0.01)).values() for p in predictions)
         for name in ("ece", "sce", "sce_ovr", "mce", "ece_debiased"):
             found_change = of_sums[name, bins, "equal_width"]
             assert found_change == pytest.approx(after[name] - before[name], abs=1e-5)
@@ -125,11 +127,11 @@ def test_logits_of_other_questions_are_refused(pair):
     (receipt, _), *_ = files[0].values()
     other = {("task", "continuation"): (receipt, {"model": "another"})}
     with pytest.raises(UserError, match="scored with another model"):
-        pair_multiverse("pair", other, files[1], seed=0, permutations=9)
+        pair_multiverse("pair", other, files[1], Permuting(0, 9))
 
 
 def test_conclusions_are_counted_by_direction_and_corrected():
-    cells = pd.DataFrame(
+    contrasts = pd.DataFrame(
         {
             "pair": ["a", "b", "c", "d"] * 2,
             "task": "task",
@@ -144,8 +146,8 @@ def test_conclusions_are_counted_by_direction_and_corrected():
             "p_value": [0.001, 0.01, 0.02, 0.06, 0.001, 0.3, 0.5, 0.9],
         }
     )
-    found = count_conclusions(cells).set_index("metric")
-    assert found.loc["ece", ["cells", "worse", "better", "undecided"]].tolist() == [
+    found = count_conclusions(contrasts).set_index("metric")
+    assert found.loc["ece", ["contrasts", "worse", "better", "undecided"]].tolist() == [
         4,
         0.5,
         0.25,
@@ -158,7 +160,7 @@ def test_conclusions_are_counted_by_direction_and_corrected():
 
 
 def universe(base, aligned, metric="ece"):
-    """Cells of one universe, from values of shape (pairs, tasks)."""
+    """Contrasts of one universe, from values of shape (pairs, tasks)."""
     pairs, tasks = np.indices(aligned.shape)
     return pd.DataFrame(
         {

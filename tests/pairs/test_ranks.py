@@ -5,30 +5,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2, friedmanchisquare, spearmanr
+from scipy.stats import chi2, friedmanchisquare, kendalltau, spearmanr
 
 from alignment_calibration.pairs.ranks import (
+    kendall_tau,
     kendall_w,
     rank_agreement,
     rank_correlations,
     rank_pairs,
     rank_probabilities,
 )
+from alignment_calibration.study.settings import Permuting
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 
 
-def cells(rates):
+def ranking(rates):
     return pd.DataFrame({"task": "t", "method": "choice", "metric": "ece", "change_rate": rates})
 
 
 def test_ties_share_the_smaller_rank_and_a_missing_rate_has_none():
-    changes = cells([0.1, 0.5, None, 0.1, -2.0])
+    changes = ranking([0.1, 0.5, None, 0.1, -2.0])
     assert rank_pairs(changes).tolist() == [2, 1, pd.NA, 2, 4]
 
 
 def test_every_task_method_and_metric_ranks_by_itself():
-    changes = pd.concat([cells([0.1, 0.2]).assign(metric=metric) for metric in ("ece", "sce")])
+    changes = pd.concat([ranking([0.1, 0.2]).assign(metric=metric) for metric in ("ece", "sce")])
     assert rank_pairs(changes.reset_index(drop=True)).tolist() == [2, 1, 2, 1]
 
 
@@ -78,6 +80,16 @@ def test_kendall_w_agrees_with_friedman_s_test_where_there_are_ties():
     assert kendall_w(rates) == pytest.approx(expected)
 
 
+def test_kendall_tau_agrees_with_scipy_with_and_without_ties():
+    for seed in range(20):
+        first, second = random_rates(seed, 2)
+        for digits in (8, 0):
+            orders = np.round(first, digits), np.round(first + second, digits)
+            assert kendall_tau(*orders) == pytest.approx(kendalltau(*orders).statistic, nan_ok=True)
+    assert np.isnan(kendall_tau(np.ones(4), np.arange(4.0)))
+    assert np.isnan(kendall_tau(np.ones(1), np.ones(1)))
+
+
 def test_kendall_w_of_one_ranking_and_of_opposite_rankings():
     rates = np.arange(6.0)
     assert kendall_w(np.stack([rates, 2 * rates + 1])) == pytest.approx(1)
@@ -89,17 +101,17 @@ def test_kendall_w_of_one_ranking_and_of_opposite_rankings():
 def test_agreement_has_the_p_value_of_random_rankings():
     # For many tasks m (n − 1) W is chi-squared with n − 1 degrees of freedom.
     rates = random_rates(2, 30, 4) + 0.25 * np.arange(4)
-    found = rank_agreement(made_changes(rates), 0, 4000).iloc[0]
+    found = rank_agreement(made_changes(rates), Permuting(0, 4000)).iloc[0]
     assert (found.tasks, found.pairs) == (30, 4)
     assert found.p_value == pytest.approx(chi2.sf(30 * 3 * found.kendall_w, 3), abs=0.02)
     certain = np.tile(np.arange(7.0), (4, 1))
-    assert rank_agreement(made_changes(certain), 0, 999).iloc[0].p_value == 1 / 1000
+    assert rank_agreement(made_changes(certain), Permuting(0, 999)).iloc[0].p_value == 1 / 1000
 
 
 def test_pairs_without_a_rate_on_some_task_are_left_out_of_the_agreement():
     rates = random_rates(3)
     rates[2, 4] = np.nan
-    found = rank_agreement(made_changes(rates), 0, 99).iloc[0]
+    found = rank_agreement(made_changes(rates), Permuting(0, 99)).iloc[0]
     assert found.pairs == 6
     assert found.kendall_w == pytest.approx(kendall_w(np.delete(rates, 4, axis=1)))
     assert set(rank_correlations(made_changes(rates)).pairs) == {6}

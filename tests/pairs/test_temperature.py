@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
 from alignment_calibration.pairs.temperature import (
     LARGEST,
@@ -15,7 +16,14 @@ from alignment_calibration.pairs.temperature import (
     fit_temperature,
     temperature_effects,
 )
-from tests.support.simulation import answers, simulate, simulate_pair, softmax, write_confidences
+from tests.support.simulation import (
+    SETTINGS,
+    answers,
+    simulate,
+    simulate_pair,
+    softmax,
+    write_confidences,
+)
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
@@ -109,13 +117,12 @@ def test_effects_of_the_temperature_on_every_metric(tmp_path):
     for stage, predictions in (("base", base), ("aligned", aligned)):
         paths[stage] = {"task": tmp_path / f"{stage}.parquet"}
         write_confidences(paths[stage]["task"], predictions)
-    statistics = {"bins": 10, "tace_threshold": 0.01}
-    found = temperature_effects("pair", **paths, metrics=list(METRICS), statistics=statistics)
+    found = temperature_effects("pair", **paths, metrics=list(METRICS), settings=SETTINGS)
     found = found.set_index(["variant", "metric"])
     for variant in ("nll", "daca"):
         ece, accuracy = found.loc[variant, "ece"], found.loc[variant, "accuracy"]
         assert ece.aligned_before == pytest.approx(
-            Sample(aligned, METRICS, Settings()).values()["ece"]
+            Sample(aligned, METRICS, SETTINGS).values()["ece"]
         )
         assert ece.removed > 0.75
         assert ece.aligned_temperature == pytest.approx(2, rel=0.15)

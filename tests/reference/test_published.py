@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.calibration.metrics import Sample, Settings, select
+from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.contract.published import PUBLISHED_AUDIT
@@ -22,6 +23,7 @@ from alignment_calibration.reference.published import (
 )
 from alignment_calibration.report.tables import audit_ranks, ranks
 from alignment_calibration.report.tables.formats import markdown
+from tests.support.simulation import SETTINGS
 from tests.support.study import DEMO_CONFIG, ROOT, Study
 
 PUBLISHED = ROOT / "data" / "published" / "changes.csv"
@@ -144,7 +146,7 @@ def test_definitions_are_what_the_metrics_measure_on_a_model_equally_good_on_all
     chosen = np.where(right, gold, others)
     probabilities = np.full((N, options), (1 - confidence) / (options - 1))
     probabilities[np.arange(N), chosen] = confidence
-    sample = Sample(fixed_options(probabilities, gold), select(["sce", "sce_ovr"]), Settings())
+    sample = Sample(fixed_options(probabilities, gold), select(["sce", "sce_ovr"]), SETTINGS)
     values = sample.values()
     formed = definitions(*(np.array([float(x)]) for x in (options, accuracy, confidence)))
     assert values["sce"] == pytest.approx(formed["label_frequency"][0], abs=0.015)

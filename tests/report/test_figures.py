@@ -10,7 +10,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.testing.compare import compare_images
 
-from alignment_calibration.calibration.metrics.step import settings_of
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.reliability import bins, curve
 from alignment_calibration.report.captions import write_caption
@@ -18,16 +17,18 @@ from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
 from alignment_calibration.report.registry import FIGURES
 from alignment_calibration.report.tidy import frames_of
+from alignment_calibration.study.settings import Resampling
 from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.made_changes import make_changes
 from tests.support.made_study import TASKS, make_study
+from tests.support.simulation import SETTINGS
 
 #: Figures that a study has one of.
 SINGLE = [name for name, figure in FIGURES.items() if not figure.each]
 #: Those whose panels the paper chose, or that are not by method.
 PAPERS_OWN = {"figure1", "figure2", "multiverse"}
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
-STATISTICS = {"bins": 10, "resamples": 50, "seed": 0, "tace_threshold": 0.01}
+RESAMPLING = Resampling(seed=0, resamples=50)
 
 
 def module(name):
@@ -56,8 +57,8 @@ def reliability_rows(tasks):
         for i, task in enumerate(TASKS[:tasks])
         for answers in [predictions(sharpness, seed=i)]
         for part, frame in (
-            ("bin", bins(answers, settings_of(STATISTICS))),
-            ("curve", curve(answers, task, STATISTICS)),
+            ("bin", bins(answers, SETTINGS)),
+            ("curve", curve(answers, task, RESAMPLING)),
         )
     ]
     return pd.concat(parts, ignore_index=True)

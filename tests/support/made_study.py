@@ -12,7 +12,7 @@ from alignment_calibration.contract.pairs import (
     RANK_PROBABILITIES,
     TEMPERATURE,
 )
-from alignment_calibration.pairs.multiverse import BINNED, BINS, UNBINNED
+from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.ranks import rank_pairs
 from alignment_calibration.study.vocabulary import METHODS
 
@@ -139,15 +139,14 @@ def _temperature(changes, random):
     return pd.concat(frames, ignore_index=True)[TEMPERATURE.names]
 
 
-def _multiverse(cells, random):
+def _multiverse(contrasts, random):
     readings = ("letters", "mean_byte", "mean_token", "min", "sum")
-    rows = [
-        *itertools.product(BINNED, BINS, ("equal_mass", "equal_width"), readings),
-        *itertools.product(UNBINNED, [None], [None], readings),
-    ]
+    kinds = [universe for _, metrics in universes() for universe in metrics]
+    rows = itertools.product(sorted(kinds, key=lambda kind: (kind[1] is None, kind)), readings)
+    rows = [(*kind, reading) for kind, reading in rows]
     frame = pd.DataFrame(rows, columns=["metric", "bins", "binning", "reading"])
     frame["bins"] = frame["bins"].astype("Int64")
-    frame["cells"] = pd.array([cells] * len(frame), dtype="Int64")
+    frame["contrasts"] = pd.array([contrasts] * len(frame), dtype="Int64")
     effect = np.sort(random.normal(0.4, 0.5, len(frame)))
     half = 0.1 + 0.4 * random.random(len(frame))
     frame["worsening"] = np.exp(effect)

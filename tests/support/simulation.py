@@ -9,8 +9,12 @@ import pyarrow as pa
 from alignment_calibration.calibration.predictions import Answers, Predictions, fixed_options
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.study.settings import Settings
 
 Floats = npt.NDArray[np.float64]
+
+#: The config's defaults.
+SETTINGS = Settings(bins=10, tace_threshold=0.01)
 
 
 def softmax(logits: Floats) -> Floats:

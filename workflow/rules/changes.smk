@@ -1,4 +1,5 @@
-# Changes from base to aligned model of each pair, and how sure they are.
+# Changes from base to aligned model of each pair, how sure they are, and how they rank. Pairs enter
+# here, so the metrics of all models are joined with them here too.
 
 
 rule permutations:
@@ -33,14 +34,20 @@ rule permutations:
 rule changes:
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
+        reliability=expand(f"{RESULTS}/reliability/{{model}}.parquet", model=MODELS),
         permutations=expand(f"{RESULTS}/permutations/{{pair}}.parquet", pair=PAIRS),
         code=code("changes"),
     output:
-        parquet=f"{RESULTS}/changes.parquet",
-        csv=f"{RESULTS}/changes.csv",
+        metrics=f"{RESULTS}/metrics.parquet",
+        metrics_csv=f"{RESULTS}/metrics.csv",
+        reliability=f"{RESULTS}/reliability.parquet",
+        changes=f"{RESULTS}/changes.parquet",
+        changes_csv=f"{RESULTS}/changes.csv",
         alignment_effects=f"{RESULTS}/alignment_effects.parquet",
         pair_effects=f"{RESULTS}/pair_effects.parquet",
         rank_probabilities=f"{RESULTS}/rank_probabilities.parquet",
+        rank_agreement=f"{RESULTS}/rank_agreement.parquet",
+        rank_correlations=f"{RESULTS}/rank_correlations.parquet",
     log:
         f"{LOGS}/changes.log",
     benchmark:
@@ -51,26 +58,8 @@ rule changes:
         mem_mb=2000,
         runtime=30,
     params:
-        slice=statistics_slice("seed", models=MODELS, pairs=STUDY["pairs"]),
+        slice=statistics_slice(
+            "permutations", "seed", models=MODELS, pairs=STUDY["pairs"]
+        ),
     script:
         "../scripts/changes.py"
-
-
-rule rank_agreement:
-    input:
-        changes="results/{study}/changes.parquet",
-        code=code("rank_agreement"),
-    output:
-        agreement="results/{study}/rank_agreement.parquet",
-        correlations="results/{study}/rank_correlations.parquet",
-    log:
-        "results/{study}/logs/rank_agreement.log",
-    benchmark:
-        "results/{study}/benchmarks/rank_agreement.tsv"
-    localrule: True
-    conda:
-        "../../envs/workflow.yaml"
-    params:
-        slice=statistics_slice("permutations", "seed"),
-    script:
-        "../scripts/rank_agreement.py"

@@ -63,6 +63,8 @@ PROMPTS = {
     ]
     for task in TASKS
 }
+# The tasks and prompts of a model's cells, in this order.
+CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
 # Every task × prompt: with a model, a cell.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]

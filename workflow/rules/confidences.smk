@@ -1,26 +1,27 @@
-# Confidences: token log-probabilities of a model on a task, read as probabilities of the options.
+# Confidences: token log-probabilities of a model, read as probabilities of the options.
 
 
 rule confidences:
     input:
-        receipts=lambda w: receipts(w.model, of_task(w.task)),
-        questions=lambda w: question_files(of_task(w.task)),
+        receipts=lambda w: receipts(w.model),
+        questions=question_files(),
         model=f"{RESULTS}/models/{{model}}.json",
         code=code("confidences"),
     output:
-        f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
+        expand(f"{RESULTS}/confidences/{{{{model}}}}/{{task}}.parquet", task=TASKS),
     log:
-        f"{LOGS}/confidences/{{model}}/{{task}}.log",
+        f"{LOGS}/confidences/{{model}}.log",
     benchmark:
-        f"{BENCHMARKS}/confidences/{{model}}/{{task}}.tsv"
+        f"{BENCHMARKS}/confidences/{{model}}.tsv"
     conda:
         "../../envs/workflow.yaml"
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=30,
     params:
-        prompts=lambda w: PROMPTS[w.task],
-        methods=lambda w: STUDY["methods"],
+        slice=canonical_json(
+            {"cells": CELLS, "methods": STUDY["methods"], "tasks": TASKS}
+        ),
         identity=lambda w: identity_slice(w.model),
     script:
         "../scripts/confidences.py"

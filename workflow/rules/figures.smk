@@ -35,32 +35,3 @@ use rule figures as published_figures with:
         f"results/{PUBLISHED}/benchmarks/figures.tsv"
     params:
         slice=figures_slice(PUBLISHED),
-
-
-rule reliability:
-    input:
-        confidences=CONFIDENCES,
-        code=code("reliability"),
-    output:
-        f"{RESULTS}/reliability.parquet",
-    log:
-        f"{LOGS}/reliability.log",
-    benchmark:
-        f"{BENCHMARKS}/reliability.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        slice=statistics_slice(
-            "bins",
-            "resamples",
-            "seed",
-            "tace_threshold",
-            models=MODELS,
-            pairs=STUDY["pairs"],
-            tasks=TASKS,
-        ),
-    script:
-        "../scripts/reliability.py"

@@ -1,11 +1,4 @@
-# Metrics of each model: values, intervals and bootstrap replicates.
-
-# Of every model on every task, in this order.
-CONFIDENCES = [
-    f"{RESULTS}/confidences/{model}/{task}.parquet"
-    for model in MODELS
-    for task in TASKS
-]
+# Metrics of each model: values, intervals and bootstrap replicates; and its reliability diagrams.
 
 
 rule metrics:
@@ -15,7 +8,8 @@ rule metrics:
         ],
         code=code("metrics"),
     output:
-        f"{RESULTS}/metrics/{{model}}.parquet",
+        metrics=f"{RESULTS}/metrics/{{model}}.parquet",
+        reliability=f"{RESULTS}/reliability/{{model}}.parquet",
     log:
         f"{LOGS}/metrics/{{model}}.log",
     benchmark:
@@ -36,23 +30,3 @@ rule metrics:
         ),
     script:
         "../scripts/metrics.py"
-
-
-rule all_metrics:
-    input:
-        metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
-        code=code("all_metrics"),
-    output:
-        parquet=f"{RESULTS}/metrics.parquet",
-        csv=f"{RESULTS}/metrics.csv",
-    log:
-        f"{LOGS}/all_metrics.log",
-    benchmark:
-        f"{BENCHMARKS}/all_metrics.tsv"
-    localrule: True
-    conda:
-        "../../envs/workflow.yaml"
-    params:
-        slice=canonical_json({"models": MODELS, "pairs": STUDY["pairs"]}),
-    script:
-        "../scripts/all_metrics.py"

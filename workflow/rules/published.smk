@@ -6,8 +6,10 @@ rule published_changes:
         published=PUBLISHED_CHANGES,
         code=code("published_changes"),
     output:
-        parquet=f"results/{PUBLISHED}/changes.parquet",
-        csv=f"results/{PUBLISHED}/changes.csv",
+        changes=f"results/{PUBLISHED}/changes.parquet",
+        changes_csv=f"results/{PUBLISHED}/changes.csv",
+        rank_agreement=f"results/{PUBLISHED}/rank_agreement.parquet",
+        rank_correlations=f"results/{PUBLISHED}/rank_correlations.parquet",
     log:
         f"results/{PUBLISHED}/logs/changes.log",
     benchmark:
@@ -15,6 +17,8 @@ rule published_changes:
     localrule: True
     conda:
         "../../envs/workflow.yaml"
+    params:
+        slice=statistics_slice("permutations", "seed"),
     script:
         "../scripts/published_changes.py"
 

@@ -8,14 +8,14 @@ from alignment_calibration.files.logits import expected_identity
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        given, settings = snakemake.input, json.loads(snakemake.params.identity)
-        prompts = snakemake.params.prompts
+        params, given = json.loads(snakemake.params.slice), snakemake.input
+        settings = json.loads(snakemake.params.identity)
+        cells = zip(params["cells"], given.receipts, given.questions, strict=True)
         write_confidences(
-            receipts=dict(zip(prompts, given.receipts, strict=True)),
-            identities={
-                prompt: expected_identity(given.model, questions, settings)
-                for prompt, questions in zip(prompts, given.questions, strict=True)
+            cells={
+                tuple(cell): (receipt, expected_identity(given.model, questions, settings))
+                for cell, receipt, questions in cells
             },
-            methods=snakemake.params.methods,
-            output=snakemake.output[0],
+            methods=params["methods"],
+            outputs=dict(zip(params["tasks"], snakemake.output, strict=True)),
         )

@@ -3,15 +3,18 @@
 import json
 
 from alignment_calibration.calibration.metrics.step import write_metrics
+from alignment_calibration.calibration.reliability import write_reliability
 from alignment_calibration.errors import logged
+from alignment_calibration.study.settings import Resampling, Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        params = json.loads(snakemake.params.slice)
-        write_metrics(
-            model=snakemake.wildcards.model,
-            confidences=dict(zip(params["tasks"], snakemake.input.confidences, strict=True)),
-            metrics=params["metrics"],
-            statistics=params["statistics"],
-            output=snakemake.output[0],
-        )
+        params, output = json.loads(snakemake.params.slice), snakemake.output
+        given = {
+            "model": snakemake.wildcards.model,
+            "confidences": dict(zip(params["tasks"], snakemake.input.confidences, strict=True)),
+            "settings": Settings.of(params["statistics"]),
+            "resampling": Resampling.of(params["statistics"]),
+        }
+        write_metrics(**given, metrics=params["metrics"], output=output.metrics)
+        write_reliability(**given, output=output.reliability)

@@ -7,6 +7,7 @@ from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.files.logits import expected_identity
 from alignment_calibration.pairs.multiverse import pair_multiverse
+from alignment_calibration.study.settings import Permuting
 
 
 def with_identities(receipts, questions, model_json, settings):
@@ -28,7 +29,6 @@ if __name__ == "__main__":
             aligned=with_identities(
                 given.aligned, given.questions, given.aligned_json, aligned_settings
             ),
-            seed=params["statistics"]["seed"],
-            permutations=params["statistics"]["permutations"],
+            permuting=Permuting.of(params["statistics"]),
         )
         write_frame(snakemake.output[0], found, PAIR_MULTIVERSE)

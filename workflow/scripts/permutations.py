@@ -6,6 +6,7 @@ from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.permutation_test import permutation_tests
+from alignment_calibration.study.settings import Permuting, Settings
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
@@ -15,6 +16,7 @@ if __name__ == "__main__":
             base=dict(zip(params["tasks"], snakemake.input.base, strict=True)),
             aligned=dict(zip(params["tasks"], snakemake.input.aligned, strict=True)),
             metrics=params["metrics"],
-            statistics=params["statistics"],
+            settings=Settings.of(params["statistics"]),
+            permuting=Permuting.of(params["statistics"]),
         )
         write_frame(snakemake.output[0], tests, PERMUTATIONS)

@@ -112,32 +112,33 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
 
 
 def write_confidences(
-    receipts: Mapping[str, str | Path],
-    identities: Mapping[str, Mapping[str, Any]],
+    cells: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
     methods: Sequence[str],
-    output: str | Path,
+    outputs: Mapping[str, str | Path],
 ) -> None:
-    """Write the confidences of one model on one task.
+    """Write the confidences of one model, a file per task.
 
     Args:
-        receipts: receipt of the logit file of each prompt.
-        identities: identity that the logit file of each prompt must have.
-        methods: methods to read; those whose prompt the task lacks are left out.
-        output: Parquet file to write. Its identity holds the model, its revision and the hashes of
-            the questions, by which a later step knows that two models answered the same.
+        cells: receipt of the logit file of each task and prompt, and the identity that the file
+            must have.
+        methods: methods to read; those whose prompt a task lacks are left out there.
+        outputs: Parquet file to write of each task. Its identity holds the model, its revision and
+            the hashes of the questions, by which a later step knows that two models answered the
+            same.
 
     Raises:
         UserError: if a logit file is missing, damaged, or belongs to another model or questions.
     """
-    cells = {
-        prompt: read_logits(receipt, identities[prompt]) for prompt, receipt in receipts.items()
-    }
-    tables = [
-        read_method(cells[METHODS[method].prompt], method)
-        for method in methods
-        if METHODS[method].prompt in cells
-    ]
-    table = pa.concat_tables(tables).sort_by(
-        [("question_id", "ascending"), ("method", "ascending")]
-    )
-    write_parquet(output, table, {"cells": {prompt: identities[prompt] for prompt in receipts}})
+    for task, output in outputs.items():
+        of_task = {prompt: cell for (name, prompt), cell in cells.items() if name == task}
+        logits = {prompt: read_logits(*cell) for prompt, cell in of_task.items()}
+        tables = [
+            read_method(logits[METHODS[method].prompt], method)
+            for method in methods
+            if METHODS[method].prompt in logits
+        ]
+        table = pa.concat_tables(tables).sort_by(
+            [("question_id", "ascending"), ("method", "ascending")]
+        )
+        identities = {prompt: identity for prompt, (_, identity) in of_task.items()}
+        write_parquet(output, table, {"cells": identities})

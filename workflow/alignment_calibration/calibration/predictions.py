@@ -178,11 +178,12 @@ def check_same_questions(base: Answers, aligned: Answers, base_path: str, path: 
         UserError: naming the first few questions that only one of them answered.
     """
     for ours, theirs, there in ((base, aligned, path), (aligned, base, base_path)):
-        missing = np.setdiff1d(ours.question_ids, theirs.question_ids)
-        if missing.size:
-            names = ", ".join(missing[:3]) + (", …" if missing.size > 3 else "")
+        # As sets: NumPy compares each name with every other, seconds for a task of 10,000.
+        missing = sorted(set(ours.question_ids) - set(theirs.question_ids))
+        if missing:
+            names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
             raise UserError(
-                f"{there}: {missing.size} questions of the other model of the pair are missing: "
+                f"{there}: {len(missing)} questions of the other model of the pair are missing: "
                 f"{names}"
             )
     same_gold = np.array_equal(base.predictions.gold, aligned.predictions.gold)

@@ -2,30 +2,29 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 
 from alignment_calibration.calibration.metrics import tallies
-from alignment_calibration.calibration.metrics.step import settings_of
 from alignment_calibration.calibration.predictions import Floats, Predictions, read_answers
 from alignment_calibration.calibration.resampling import bootstrap_weights
-from alignment_calibration.contract.calibration import RELIABILITY
-from alignment_calibration.study.vocabulary import STAGES
+from alignment_calibration.contract.calibration import MODEL_RELIABILITY
+from alignment_calibration.files.frames import write_frame
+from alignment_calibration.study.settings import Resampling, Settings
 
 #: Confidences at which the curve is computed.
 GRID = np.linspace(0, 1, 101)
-#: Cells to which confidences are rounded for the curve: finer than any bandwidth in use.
-CELLS = 1000
+#: Steps to which confidences are rounded for the curve: finer than any bandwidth in use.
+STEPS = 1000
 #: Least bandwidth, for confidences that nearly all agree.
 LEAST_WIDTH = 0.03
 #: Fewest questions (effective number under the kernel) for which the curve is shown.
 FEWEST = 10.0
 
 
-def bins(predictions: Predictions, settings: tallies.Settings) -> pd.DataFrame:
+def bins(predictions: Predictions, settings: Settings) -> pd.DataFrame:
     """Confidence and accuracy by equal-width bin of confidence, as ECE sums them.
 
     Returns:
@@ -47,14 +46,15 @@ def bins(predictions: Predictions, settings: tallies.Settings) -> pd.DataFrame:
         )
 
 
-def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) -> pd.DataFrame:
+def curve(predictions: Predictions, task: str, resampling: Resampling) -> pd.DataFrame:
     """Accuracy as a smooth function of confidence, with a pointwise 95 % bootstrap band.
 
     Nadaraya–Watson regression of correctness on confidence with a Gaussian kernel reflected at 0
     and 1, of Silverman's (1986) bandwidth.
 
     Args:
-        statistics: `resamples`, `seed`.
+        task: slug, from which (and the seed) the resamples follow.
+        resampling: of the questions.
 
     Returns:
         A row per point of GRID between the least and the greatest confidence where enough
@@ -62,12 +62,12 @@ def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) ->
         `high` and `questions` (their effective number under the kernel).
     """
     confidence = predictions.confidence
-    kernel = _reflected_kernel((np.arange(CELLS) + 0.5) / CELLS, _bandwidth(confidence))
-    cell = np.minimum((confidence * CELLS).astype(np.int64), CELLS - 1)
+    kernel = _reflected_kernel((np.arange(STEPS) + 0.5) / STEPS, _bandwidth(confidence))
+    step = np.minimum((confidence * STEPS).astype(np.int64), STEPS - 1)
     rows = np.arange(len(predictions))
-    shape = (len(predictions), CELLS)
-    counted = sparse.csr_array((np.ones(len(predictions)), (rows, cell)), shape)
-    right = sparse.csr_array((predictions.correct.astype(float), (rows, cell)), shape)
+    shape = (len(predictions), STEPS)
+    counted = sparse.csr_array((np.ones(len(predictions)), (rows, step)), shape)
+    right = sparse.csr_array((predictions.correct.astype(float), (rows, step)), shape)
 
     def smoothed(weights: Floats) -> tuple[Floats, Floats]:
         """Accuracy, and sum of kernel weights, for weights of shape (r, questions)."""
@@ -79,12 +79,7 @@ def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) ->
     accuracy, near = smoothed(once)
     squares = (once @ counted) @ kernel**2
     resampled = np.concatenate(
-        [
-            smoothed(weights)[0]
-            for weights in bootstrap_weights(
-                statistics["seed"], task, len(predictions), statistics["resamples"]
-            )
-        ]
+        [smoothed(weights)[0] for weights in bootstrap_weights(task, len(predictions), resampling)]
     )
     effective = near[0] ** 2 / np.maximum(squares[0], np.finfo(float).tiny)
     measured = (confidence.min() <= GRID) & (confidence.max() >= GRID)
@@ -103,72 +98,60 @@ def curve(predictions: Predictions, task: str, statistics: Mapping[str, Any]) ->
 
 def _bandwidth(confidence: Floats) -> float:
     """Silverman's rule of thumb: 0.9 min(s, interquartile range / 1.34) N^(-1/5)."""
-    spread = min(float(np.std(confidence)), float(stats.iqr(confidence)) / 1.34)
+    low, high = np.percentile(confidence, [25, 75])
+    spread = min(float(np.std(confidence)), float(high - low) / 1.34)
     return max(LEAST_WIDTH, float(0.9 * spread * confidence.size**-0.2))
 
 
 def _reflected_kernel(centres: Floats, width: float) -> Floats:
-    """Gaussian weight of each cell at each point of GRID, reflected at 0 and 1.
+    """Gaussian weight of each step at each point of GRID, reflected at 0 and 1.
 
     Returns:
-        Shape (cells, points).
+        Shape (steps, points).
     """
     images = np.stack([centres, -centres, 2 - centres])
     return np.asarray(np.exp(-((GRID - images[..., None]) ** 2) / (2 * width**2)).sum(0))
 
 
 def reliability(
-    model: str, confidences: Mapping[str, str | Path], statistics: Mapping[str, Any]
+    model: str,
+    confidences: Mapping[str, str | Path],
+    settings: Settings,
+    resampling: Resampling,
 ) -> pd.DataFrame:
     """Bins and curves of one model on all tasks, under all methods.
 
     Args:
         confidences: confidences file of each task.
-        statistics: `bins`, `resamples`, `seed`, `tace_threshold`.
+        settings: of the bins.
+        resampling: of the questions.
 
     Returns:
-        Rows of RELIABILITY, `pair` and `stage` aside.
+        Rows of MODEL_RELIABILITY.
 
     Raises:
         UserError: if a file is damaged.
     """
-    settings = settings_of(statistics)
     parts = [
         frame.assign(model=model, task=task, method=method, part=part)
         for task, path in confidences.items()
         for method, answers in read_answers(path).items()
         for part, frame in (
             ("bin", bins(answers.predictions, settings)),
-            ("curve", curve(answers.predictions, task, statistics)),
+            ("curve", curve(answers.predictions, task, resampling)),
         )
     ]
     # In the order of the file's keys; within a part by confidence, as computed.
-    return pd.concat(parts).sort_values(
-        ["task", "method", "part"], kind="stable", ignore_index=True
-    )
+    whole = pd.concat(parts).reindex(columns=MODEL_RELIABILITY.names)
+    return whole.sort_values(["task", "method", "part"], kind="stable", ignore_index=True)
 
 
-def by_pair(
-    models: Mapping[str, Mapping[str, str | Path]],
-    pairs: Mapping[str, Mapping[str, str]],
-    statistics: Mapping[str, Any],
-) -> pd.DataFrame:
-    """Bins and curves of all models, by pair and stage.
-
-    Args:
-        models: confidences file of each task, of each model.
-        pairs: `base` and `aligned` model of each pair; a model may serve several.
-        statistics: see `reliability`.
-
-    Returns:
-        Rows of RELIABILITY.
-    """
-    frames = {model: reliability(model, files, statistics) for model, files in models.items()}
-    return pd.concat(
-        [
-            frames[pairs[pair][stage]].assign(pair=pair, stage=stage)
-            for pair in sorted(pairs)
-            for stage in STAGES
-        ],
-        ignore_index=True,
-    ).reindex(columns=RELIABILITY.names)
+def write_reliability(
+    model: str,
+    confidences: Mapping[str, str | Path],
+    settings: Settings,
+    resampling: Resampling,
+    output: str | Path,
+) -> None:
+    """Write the bins and curves of one model; see `reliability`."""
+    write_frame(output, reliability(model, confidences, settings, resampling), MODEL_RELIABILITY)

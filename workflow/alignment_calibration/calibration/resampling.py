@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.study.settings import Permuting, Resampling
 
 Weights = npt.NDArray[np.float32]
 
@@ -26,31 +27,31 @@ def generator(seed: int, task: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
 
 
-def bootstrap_weights(seed: int, task: str, questions: int, resamples: int) -> Iterator[Weights]:
+def bootstrap_weights(task: str, questions: int, resampling: Resampling) -> Iterator[Weights]:
     """How often each question is drawn in each bootstrap resample (Efron 1979).
 
     The draws follow from the arguments alone, so that resample r of every model on a task has the
     same questions.
 
     Yields:
-        Blocks of shape (r, questions), `resamples` rows in all.
+        Blocks of shape (r, questions), `resampling.resamples` rows in all.
     """
-    random = generator(seed, task, "bootstrap")
-    for rows in _blocks(resamples, questions):
+    random = generator(resampling.seed, task, "bootstrap")
+    for rows in _blocks(resampling.resamples, questions):
         drawn = random.integers(questions, size=(rows, questions))
         flat = (drawn + questions * np.arange(rows)[:, None]).ravel()
         counts = np.bincount(flat, minlength=rows * questions)
         yield counts.reshape(rows, questions).astype(np.float32)
 
 
-def swaps(seed: int, task: str, questions: int, permutations: int) -> Iterator[Weights]:
+def swaps(task: str, questions: int, permuting: Permuting) -> Iterator[Weights]:
     """Which questions have the answers of a pair's models swapped: each with probability 1/2.
 
     Yields:
-        Blocks of shape (r, questions) of 0 and 1, `permutations` rows in all.
+        Blocks of shape (r, questions) of 0 and 1, `permuting.permutations` rows in all.
     """
-    random = generator(seed, task, "permutations")
-    for rows in _blocks(permutations, questions):
+    random = generator(permuting.seed, task, "permutations")
+    for rows in _blocks(permuting.permutations, questions):
         yield random.integers(2, size=(rows, questions)).astype(np.float32)
 
 

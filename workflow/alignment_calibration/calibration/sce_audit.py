@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import Sample, select
-from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Floats, read_answers
 from alignment_calibration.contract.calibration import SCE_AUDIT
+from alignment_calibration.study.settings import Settings
 
 SIDE_BY_SIDE = ["accuracy", "confidence", "ece", "sce", "sce_ovr"]
 
@@ -23,15 +23,13 @@ def closed_form(options: Floats, accuracy: Floats, confidence: Floats) -> Floats
     return np.asarray((options - 3 + 2 * np.maximum(accuracy, confidence)) / options)
 
 
-def audit(
-    model: str, confidences: Mapping[str, str | Path], statistics: Mapping[str, Any]
-) -> pd.DataFrame:
+def audit(model: str, confidences: Mapping[str, str | Path], settings: Settings) -> pd.DataFrame:
     """Both class-wise errors and the closed form, of one model on all tasks and methods.
 
     Args:
         model: slug.
         confidences: confidences file of each task.
-        statistics: `bins`, `tace_threshold`.
+        settings: of the binned metrics.
 
     Returns:
         Rows of the SCE_AUDIT contract.
@@ -39,7 +37,7 @@ def audit(
     Raises:
         UserError: if a file is damaged.
     """
-    metrics, settings = select(SIDE_BY_SIDE), settings_of(statistics)
+    metrics = select(SIDE_BY_SIDE)
     found = [
         {
             "model": model,

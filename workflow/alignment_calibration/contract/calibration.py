@@ -16,6 +16,9 @@ CONFIDENCES: Final = pa.schema(
     }
 )
 
+#: The keys of a measurement of a model, and so of a change of a pair.
+MEASUREMENT: Final = ["task", "method", "metric"]
+
 #: A row per model, task, method and metric.
 MODEL_METRICS: Final = pa.schema(
     {
@@ -47,11 +50,9 @@ ALL_METRICS: Final = pa.schema(
     }
 )
 
-#: A row per pair, stage, task, method, part and confidence.
-RELIABILITY: Final = pa.schema(
+#: A row per task, method, part and confidence of one model.
+MODEL_RELIABILITY: Final = pa.schema(
     {
-        "pair": pa.string(),
-        "stage": pa.string(),  # base or aligned
         "model": pa.string(),
         "task": pa.string(),
         "method": pa.string(),
@@ -64,6 +65,15 @@ RELIABILITY: Final = pa.schema(
         "high": pa.float64(),
         "questions": pa.float64(),  # in the bin; on the curve, their effective number nearby
     }
+)
+
+#: A row per pair, stage, task, method, part and confidence.
+RELIABILITY: Final = pa.schema(
+    [
+        pa.field("pair", pa.string()),
+        pa.field("stage", pa.string()),  # base or aligned
+        *MODEL_RELIABILITY,
+    ]
 )
 
 #: A row per model, task and method: what the published static calibration error measures.

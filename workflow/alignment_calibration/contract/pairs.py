@@ -154,14 +154,14 @@ PAIR_MULTIVERSE: Final = pa.schema(
     }
 )
 
-#: A row per universe: how much worse over all pair × task cells, and shares of these.
+#: A row per universe: how much worse over all contrasts, and shares of these.
 MULTIVERSE: Final = pa.schema(
     {
         "metric": pa.string(),
         "bins": pa.int64(),
         "binning": pa.string(),
         "reading": pa.string(),
-        "cells": pa.int64(),
+        "contrasts": pa.int64(),
         "worsening": pa.float64(),  # factor; above 1 the metric got worse
         "worsening_ci_low": pa.float64(),
         "worsening_ci_high": pa.float64(),

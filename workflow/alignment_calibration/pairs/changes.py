@@ -6,18 +6,39 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import benjamini_hochberg, interval
-from alignment_calibration.contract.calibration import MODEL_METRICS
-from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
+from alignment_calibration.contract.calibration import (
+    ALL_METRICS,
+    MEASUREMENT,
+    MODEL_METRICS,
+    MODEL_RELIABILITY,
+    RELIABILITY,
+)
+from alignment_calibration.contract.pairs import (
+    CHANGES,
+    EFFECTS,
+    PAIR_EFFECTS,
+    PERMUTATIONS,
+    RANK_AGREEMENT,
+    RANK_CORRELATIONS,
+    RANK_PROBABILITIES,
+)
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.frames import read_frame
+from alignment_calibration.files.frames import read_frame, write_csv, write_frame
 from alignment_calibration.files.parquet import read_identity
-from alignment_calibration.pairs.ranks import rank_pairs
-
-KEYS = ["task", "method", "metric"]
+from alignment_calibration.pairs.mean_changes import effects, pair_effects
+from alignment_calibration.pairs.ranks import (
+    rank_agreement,
+    rank_correlations,
+    rank_pairs,
+    rank_probabilities,
+)
+from alignment_calibration.study.settings import Permuting
+from alignment_calibration.study.vocabulary import STAGES
 
 
 def rates(change: Floats, base: Floats) -> Floats:
@@ -52,7 +73,7 @@ def read_changes(
                 f"(pair {pair}); delete both and run the workflow again"
             )
         merged = frames[base].merge(
-            frames[aligned], on=[*KEYS, "n"], suffixes=("_base", "_aligned"), validate="1:1"
+            frames[aligned], on=[*MEASUREMENT, "n"], suffixes=("_base", "_aligned"), validate="1:1"
         )
         found.append(merged.assign(pair=pair))
     names = {
@@ -67,7 +88,7 @@ def read_changes(
     replicates = [_replicates(row) for row in changes.itertuples()]
     changes["change_replicates"] = pd.Series([change for change, _ in replicates])
     changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
-    return changes.sort_values(["pair", *KEYS]).reset_index(drop=True)
+    return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
 
 
 def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
@@ -85,11 +106,87 @@ def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) 
         _intervals(row) for row in changes.itertuples()
     ]
     tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
-    changes = changes.merge(tested, on=["pair", *KEYS], how="left", validate="1:1")
+    changes = changes.merge(tested, on=["pair", *MEASUREMENT], how="left", validate="1:1")
     families = changes.groupby(["method", "metric"])["p_value"]
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
     changes["rank"] = rank_pairs(changes)
     return changes.reindex(columns=CHANGES.names)
+
+
+def by_pair(
+    frames: Mapping[str, pd.DataFrame], pairs: Mapping[str, Mapping[str, str]], schema: pa.Schema
+) -> pd.DataFrame:
+    """The frames of all models, by pair and stage, with the columns of `schema`.
+
+    Args:
+        frames: of each model.
+        pairs: `base` and `aligned` model of each pair; a model may serve several.
+    """
+    return pd.concat(
+        [
+            frames[pairs[pair][stage]].assign(pair=pair, stage=stage)
+            for pair in sorted(pairs)
+            for stage in STAGES
+        ],
+        ignore_index=True,
+    ).reindex(columns=schema.names)
+
+
+def join_metrics(
+    metrics: Mapping[str, str | Path], pairs: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
+    """The metrics of all models, without replicates, by pair and stage.
+
+    Args:
+        metrics: metrics file of each model.
+        pairs: `base` and `aligned` model of each pair.
+
+    Returns:
+        Columns and rows of the ALL_METRICS contract.
+    """
+    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
+    return by_pair(frames, pairs, ALL_METRICS).sort_values(["pair", "stage", *MEASUREMENT])
+
+
+def write_changes(
+    metrics: Mapping[str, str | Path],
+    reliability: Mapping[str, str | Path],
+    pairs: Mapping[str, Mapping[str, str]],
+    permutations: Sequence[str | Path],
+    permuting: Permuting,
+    outputs: Mapping[str, str | Path],
+) -> None:
+    """Write the changes of a study, what follows from them, and the metrics by pair and stage.
+
+    Args:
+        metrics, reliability: files of each model.
+        pairs: `base` and `aligned` model of each pair.
+        permutations: permutations files, one of each pair.
+        permuting: of the ranks of the pairs; its seed also draws the pairs of `effects`.
+        outputs: Parquet files `metrics`, `reliability`, `changes`, `alignment_effects`,
+            `pair_effects`, `rank_probabilities`, `rank_agreement` and `rank_correlations`, and for
+            spreadsheets `metrics_csv` and `changes_csv`.
+
+    Raises:
+        UserError: if a file is damaged, or the models of a pair answered different questions.
+    """
+    replicates = read_changes(metrics, pairs)
+    changes = changes_of_pairs(replicates, permutations)
+    values = join_metrics(metrics, pairs)
+    diagrams = {model: read_frame(path, MODEL_RELIABILITY) for model, path in reliability.items()}
+    for name, frame, schema in [
+        ("metrics", values, ALL_METRICS),
+        ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
+        ("changes", changes, CHANGES),
+        ("alignment_effects", effects(replicates, permuting.seed), EFFECTS),
+        ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
+        ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),
+        ("rank_agreement", rank_agreement(changes, permuting), RANK_AGREEMENT),
+        ("rank_correlations", rank_correlations(changes), RANK_CORRELATIONS),
+    ]:
+        write_frame(outputs[name], frame, schema)
+    write_csv(outputs["metrics_csv"], values)
+    write_csv(outputs["changes_csv"], changes)
 
 
 def _intervals(row: Any) -> tuple[float, float, float, float]:

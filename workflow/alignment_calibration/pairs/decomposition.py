@@ -2,53 +2,20 @@
 
 Means over questions, and errors that are sums over bins of |Σ_i gap_i|/N, are sums of one number
 per question (a bin's gap taken with the sign of the bin). So a change is the sum of its questions'
-contributions, and splits over any parts of them.
+shares, and splits over any parts of them.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import Settings, tallies
-from alignment_calibration.calibration.metrics.formulas import LABEL, ONE_VS_REST, PROBABILITY
-from alignment_calibration.calibration.metrics.step import settings_of
-from alignment_calibration.calibration.predictions import Booleans, Floats, Predictions, read_pair
+from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.metrics.sample import Sample
+from alignment_calibration.calibration.predictions import Booleans, Predictions, read_pair
 from alignment_calibration.contract.pairs import DECOMPOSITION
-
-#: The number of each question whose mean a metric is.
-MEANS = {
-    "accuracy": "correct",
-    "confidence": "confidence",
-    "brier": "squared_error",
-    "nll": "log_loss",
-}
-#: Tally of each binned error, and the fields whose gap it is.
-ERRORS = {
-    "ece": (tallies.top_equal_width, 2, 1),
-    "ece_equal_mass": (tallies.top_equal_mass, 2, 1),
-    "sce": (tallies.class_equal_width, LABEL, PROBABILITY),
-    "sce_ovr": (tallies.class_equal_width, ONE_VS_REST, PROBABILITY),
-    "ace": (tallies.class_equal_mass, LABEL, PROBABILITY),
-}
-
-
-def contributions(predictions: Predictions, settings: Settings) -> dict[str, Floats]:
-    """What each question adds to each metric that can be split: arrays of shape (N,) that sum to
-    the metric.
-    """
-    count = len(predictions)
-    found = {name: getattr(predictions, number) / count for name, number in MEANS.items()}
-    found["overconfidence"] = found["confidence"] - found["accuracy"]
-    for name, (tally, observed, expected) in ERRORS.items():
-        columns = tally(predictions, settings, predictions)
-        sums = columns.total()
-        signs = np.sign(sums[observed] - sums[expected]).ravel()[columns.cells]
-        gaps = (columns.fields[observed] - columns.fields[expected]) * signs
-        found[name] = gaps.sum(axis=1) / sums[0].sum()
-    return found
+from alignment_calibration.study.settings import Settings
 
 
 def parts(base: Predictions, aligned: Predictions) -> dict[str, dict[str, Booleans]]:
@@ -70,7 +37,7 @@ def decompose_pair(
     base: Mapping[str, str | Path],
     aligned: Mapping[str, str | Path],
     metrics: Sequence[str],
-    statistics: Mapping[str, Any],
+    settings: Settings,
 ) -> pd.DataFrame:
     """The changes of one pair, split over parts of the questions.
 
@@ -78,7 +45,7 @@ def decompose_pair(
         pair: slug.
         base, aligned: confidences file of each task.
         metrics: names in the registry; those that cannot be split are left out.
-        statistics: `bins`, `tace_threshold`.
+        settings: of the binned metrics.
 
     Returns:
         Rows of the DECOMPOSITION contract.
@@ -86,13 +53,15 @@ def decompose_pair(
     Raises:
         UserError: if the models did not answer the same questions, or a file is damaged.
     """
-    settings = settings_of(statistics)
+    chosen = {name: metric for name, metric in select(metrics).items() if metric.shares}
     found = []
     for task in base:
         for method, answers in read_pair(base[task], aligned[task]).items():
             before, after = (of_model.predictions for of_model in answers)
-            shares_before, shares_after = (contributions(p, settings) for p in (before, after))
-            for metric in shares_before.keys() & set(metrics):
+            shares_before, shares_after = (
+                Sample(p, chosen, settings).shares() for p in (before, after)
+            )
+            for metric in shares_before:
                 changes = shares_after[metric] - shares_before[metric]
                 found += [
                     (pair, task, method, metric, split, part, changes[rows].sum(), rows.sum())

@@ -4,13 +4,13 @@ A claim about alignment is a claim about pairs, of which a study has few; questi
 many, cannot carry it.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import generator, interval
 from alignment_calibration.contract.pairs import EFFECTS, PAIR_EFFECTS
@@ -32,8 +32,8 @@ def effects(changes: pd.DataFrame, seed: int) -> pd.DataFrame:
         Rows of the EFFECTS contract.
     """
     found = []
-    for (method, metric), cell in _cells(changes):
-        pairs = list(_means_over_tasks(cell))
+    for (method, metric), family in _families(changes):
+        pairs = list(_means_over_tasks(family))
         means = np.array([mean for _, mean, _ in pairs])
         replicates = np.stack([replicates for _, _, replicates in pairs], axis=1)
         random = generator(seed, f"{method} {metric}", "pairs")
@@ -47,15 +47,22 @@ def effects(changes: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "method": method,
                 "metric": metric,
                 "pairs": len(pairs),
-                "tasks": cell["task"].nunique(),
+                "tasks": family["task"].nunique(),
                 "mean_change": mean,
                 "ci_low": low,
                 "ci_high": high,
                 "pairs_worse": _worse(metric, means),
-                "sign_p_value": binomtest(rises, rises + falls).pvalue if rises + falls else 1.0,
+                "sign_p_value": sign_test(rises, falls),
             }
         )
     return pd.DataFrame(found, columns=EFFECTS.names).astype({"pairs_worse": "Int64"})
+
+
+def sign_test(rises: int, falls: int) -> float:
+    """Two-sided p-value of these counts where either is as likely (Dixon & Mood 1946)."""
+    count, fewer = rises + falls, min(rises, falls)
+    as_few = sum(math.comb(count, i) for i in range(fewer + 1))
+    return min(1.0, 2 * as_few / 2.0**count)
 
 
 def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
@@ -68,9 +75,9 @@ def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
         Rows of the PAIR_EFFECTS contract.
     """
     found = []
-    for (method, metric), cell in _cells(changes):
-        for pair, mean, replicates in _means_over_tasks(cell):
-            of_pair = cell.loc[cell["pair"] == pair, "change"].to_numpy()
+    for (method, metric), family in _families(changes):
+        for pair, mean, replicates in _means_over_tasks(family):
+            of_pair = family.loc[family["pair"] == pair, "change"].to_numpy()
             low, high = interval(mean, replicates, METRICS[metric].interval)
             worse = _worse(metric, of_pair)
             found.append(
@@ -90,17 +97,18 @@ def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["pair", "method", "metric"])
 
 
-def _cells(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    for (method, metric), cell in changes.groupby(["method", "metric"], sort=True):
-        yield (str(method), str(metric)), cell
+def _families(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """The changes of one method and metric: those that are called significant together."""
+    for (method, metric), family in changes.groupby(["method", "metric"], sort=True):
+        yield (str(method), str(metric)), family
 
 
-def _means_over_tasks(cell: pd.DataFrame) -> Iterator[tuple[str, float, Floats]]:
+def _means_over_tasks(family: pd.DataFrame) -> Iterator[tuple[str, float, Floats]]:
     """Each pair, its mean change over tasks, and that mean's replicates (shape (R,)).
 
     Resamples of different tasks are independent; the r-th of each go together.
     """
-    for pair, rows in cell.groupby("pair", sort=True):
+    for pair, rows in family.groupby("pair", sort=True):
         replicates = np.stack(rows["change_replicates"].tolist()).mean(axis=0)
         yield str(pair), float(rows["change"].mean()), replicates
 

@@ -5,6 +5,7 @@ options' tokens. In each, the changes of all pairs on all tasks are tested anew.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +19,18 @@ from alignment_calibration.calibration.confidences import (
     question_softmax,
     question_starts,
 )
-from alignment_calibration.calibration.metrics import METRICS, Metric, Settings, formulas, tallies
+from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
 from alignment_calibration.calibration.predictions import Predictions, padded
 from alignment_calibration.calibration.resampling import SIGNIFICANCE, benjamini_hochberg
 from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.study.settings import Permuting, Settings
 from alignment_calibration.study.vocabulary import READINGS
 
 BINS = (5, 10, 15, 20, 30)
-#: Errors of the universes with bins: formula, and tally of each kind of bins.
-BINNED = {
-    name: (formula, {"equal_width": equal_width, "equal_mass": equal_mass})
-    for name, formula, equal_width, equal_mass in [
-        ("ece", formulas.top_label_error, tallies.top_equal_width, tallies.top_equal_mass),
-        (
-            "ece_debiased",
-            formulas.top_label_debiased,
-            tallies.top_equal_width,
-            tallies.top_equal_mass,
-        ),
-        ("mce", formulas.top_label_maximum, tallies.top_equal_width, tallies.top_equal_mass),
-        ("sce", formulas.class_wise_error, tallies.class_equal_width, tallies.class_equal_mass),
-        (
-            "sce_ovr",
-            formulas.one_vs_rest_error,
-            tallies.class_equal_width,
-            tallies.class_equal_mass,
-        ),
-    ]
-}
-#: Metrics of the universes without bins.
-UNBINNED = ("accuracy", "brier", "nll", "smooth_ece")
-
-KEYS = ["metric", "bins", "binning", "reading"]
+#: The keys of a universe.
+UNIVERSE = ["metric", "bins", "binning", "reading"]
 
 
 def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
@@ -70,16 +49,17 @@ def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
     }
 
 
-def universes() -> Iterable[tuple[Settings, dict[tuple[str, int | None, str | None], Metric]]]:
+def universes() -> Iterable[tuple[Settings, dict[tuple[str, int | None, Binning | None], Metric]]]:
     """Metrics by (name, bins, binning), with the settings under which to compute them."""
-    yield Settings(), {(name, None, None): METRICS[name] for name in UNBINNED}
-    for bins in BINS:
+    for bins in (None, *BINS):
+        # None of them has a threshold. Metrics without bins come once, whatever their number.
         yield (
-            Settings(bins),
+            Settings(bins or 1, tace_threshold=0),
             {
-                (name, bins, binning): Metric(1, tally, formula)
-                for name, (formula, by_binning) in BINNED.items()
-                for binning, tally in by_binning.items()
+                (name, bins, binning): replace(metric, tally=tally)
+                for name, metric in METRICS.items()
+                for binning, tally in metric.binnings.items()
+                if (binning is None) == (bins is None)
             },
         )
 
@@ -88,8 +68,7 @@ def pair_multiverse(
     pair: str,
     base: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
     aligned: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
-    seed: int,
-    permutations: int,
+    permuting: Permuting,
 ) -> pd.DataFrame:
     """The changes of one pair on every task in every universe, with their p-values.
 
@@ -97,8 +76,7 @@ def pair_multiverse(
         pair: slug.
         base, aligned: receipt of the logit file of each task and prompt, and the identity that
             the file must have.
-        seed: of the permutations.
-        permutations: number of them.
+        permuting: of the questions' answers.
 
     Returns:
         Rows of the PAIR_MULTIVERSE contract.
@@ -114,7 +92,7 @@ def pair_multiverse(
         for reading, before in by_model[0].items():
             for settings, metrics in universes():
                 tested = permutation_changes(
-                    before, by_model[1][reading], metrics, settings, task, seed, permutations
+                    before, by_model[1][reading], metrics, settings, task, permuting
                 )
                 found += [
                     (pair, task, *universe, reading, t.base, t.aligned, t.change, t.p_value)
@@ -122,11 +100,11 @@ def pair_multiverse(
                 ]
         print(f"{task}, {prompt}: {len(found)} tests so far")
     frame = pd.DataFrame(found, columns=PAIR_MULTIVERSE.names).astype({"bins": "Int64"})
-    return frame.sort_values(["task", *KEYS])
+    return frame.sort_values(["task", *UNIVERSE])
 
 
 def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
-    """What each universe finds: how much worse, and in how many of the pair × task cells.
+    """What each universe finds: how much worse, and in how many of the contrasts.
 
     Args:
         changes: rows of the PAIR_MULTIVERSE contract, of all pairs.
@@ -135,34 +113,34 @@ def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
         Rows of the MULTIVERSE contract.
     """
     found = []
-    for universe, cells in changes.groupby(KEYS, dropna=False, sort=True):
-        q_values = benjamini_hochberg(cells["p_value"].to_numpy(dtype=np.float64))
-        direction = METRICS[str(universe[0])].worse * np.sign(cells["change"].to_numpy())
+    for universe, contrasts in changes.groupby(UNIVERSE, dropna=False, sort=True):
+        q_values = benjamini_hochberg(contrasts["p_value"].to_numpy(dtype=np.float64))
+        direction = METRICS[str(universe[0])].worse * np.sign(contrasts["change"].to_numpy())
         decided = q_values <= SIGNIFICANCE
         worse, better = (decided & (direction == sign) for sign in (1, -1))
         shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
-        found.append((*universe, len(cells), *worsening(cells), *shares))
+        found.append((*universe, len(contrasts), *worsening(contrasts), *shares))
     return pd.DataFrame(found, columns=MULTIVERSE.names).astype({"bins": "Int64"})
 
 
-def worsening(cells: pd.DataFrame) -> tuple[float, float, float]:
-    """Factor by which alignment made a metric worse, over all cells, with a 95 % interval.
+def worsening(contrasts: pd.DataFrame) -> tuple[float, float, float]:
+    """Factor by which alignment made a metric worse, over all contrasts, with a 95 % interval.
 
-    The ratio of the mean over cells of the aligned models to that of the base models; its inverse
-    for a metric that is better when it is high. So 1 is no change, and 2 twice the error, in every
-    metric. The interval is the jackknife's on the logarithm (Efron & Tibshirani 1993, chapter 11)
-    with Student's t: it leaves out one pair at a time, since a claim about alignment is one about
-    pairs; where there is but one pair, one task at a time.
+    The ratio of the mean over contrasts of the aligned models to that of the base models; its
+    inverse for a metric that is better when it is high. So 1 is no change, and 2 twice the error,
+    in every metric. The interval is the jackknife's on the logarithm (Efron & Tibshirani 1993,
+    chapter 11) with Student's t: it leaves out one pair at a time, since a claim about alignment is
+    one about pairs; where there is but one pair, one task at a time.
 
     Args:
-        cells: rows of the PAIR_MULTIVERSE contract, of one universe.
+        contrasts: rows of the PAIR_MULTIVERSE contract, of one universe.
 
     Returns:
-        Factor and its interval's ends; NaN where a mean is 0 or, for the ends, with a single cell.
+        Factor and its interval's ends; NaN where a mean is 0 or, for the ends, with one contrast.
     """
-    direction = METRICS[str(cells["metric"].iloc[0])].worse
-    unit = "pair" if cells["pair"].nunique() > 1 else "task"
-    by_unit = cells.groupby(unit)[["base", "aligned"]].sum().to_numpy()
+    direction = METRICS[str(contrasts["metric"].iloc[0])].worse
+    unit = "pair" if contrasts["pair"].nunique() > 1 else "task"
+    by_unit = contrasts.groupby(unit)[["base", "aligned"]].sum().to_numpy()
     count = len(by_unit)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = direction * np.diff(np.log([by_unit.sum(axis=0), *(by_unit.sum(axis=0) - by_unit)]))

@@ -9,16 +9,17 @@ both sides and does not touch it.
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import Comparison, Metric, Settings, select
-from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.metrics.registry import Metric, select
+from alignment_calibration.calibration.metrics.sample import Comparison
 from alignment_calibration.calibration.predictions import Predictions, read_pair
 from alignment_calibration.calibration.resampling import permutation_p_value, swaps
 from alignment_calibration.contract.pairs import PERMUTATIONS
+from alignment_calibration.study.settings import Permuting, Settings
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -43,8 +44,7 @@ def permutation_changes(
     metrics: Mapping[Name, Metric],
     settings: Settings,
     task: str,
-    seed: int,
-    permutations: int,
+    permuting: Permuting,
 ) -> dict[Name, Tested]:
     """Test the change of each metric by permutation.
 
@@ -53,12 +53,11 @@ def permutation_changes(
         metrics: by any name.
         settings: bins and thresholds; equal-mass bins are those of both models together.
         task: slug, from which (and the seed) the swaps follow.
-        seed: of the swaps.
-        permutations: number of them.
+        permuting: how many swaps.
     """
     comparison = Comparison(base, aligned, metrics, settings)
     before, after = comparison.swapped(np.zeros((1, len(base)), np.float32))
-    blocks = [comparison.swapped(block) for block in swaps(seed, task, len(base), permutations)]
+    blocks = [comparison.swapped(block) for block in swaps(task, len(base), permuting)]
     found = {}
     for name in comparison.metrics:
         base_value, aligned_value = float(before[name][0]), float(after[name][0])
@@ -73,7 +72,8 @@ def permutation_tests(
     base: Mapping[str, str | Path],
     aligned: Mapping[str, str | Path],
     metrics: Sequence[str],
-    statistics: Mapping[str, Any],
+    settings: Settings,
+    permuting: Permuting,
 ) -> pd.DataFrame:
     """The p-values of one pair.
 
@@ -81,7 +81,8 @@ def permutation_tests(
         pair: slug.
         base, aligned: confidences file of each task.
         metrics: names in the registry.
-        statistics: `bins`, `tace_threshold`, `seed`, `permutations`.
+        settings: of the binned metrics.
+        permuting: of the questions' answers.
 
     Returns:
         Columns and rows of the PERMUTATIONS contract.
@@ -98,12 +99,11 @@ def permutation_tests(
                 base_answers.predictions,
                 aligned_answers.predictions,
                 chosen,
-                settings_of(statistics),
+                settings,
                 task,
-                statistics["seed"],
-                statistics["permutations"],
+                permuting,
             )
             rows += [(pair, task, method, name, tested.p_value) for name, tested in found.items()]
-        print(f"{task}: {statistics['permutations']} permutations of {', '.join(answers)}")
+        print(f"{task}: {permuting.permutations} permutations of {', '.join(answers)}")
     frame = pd.DataFrame(rows, columns=PERMUTATIONS.names)
     return frame.sort_values(["task", "method", "metric"])

@@ -4,17 +4,16 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, rankdata
 
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import generator, permutation_p_value
+from alignment_calibration.contract.calibration import MEASUREMENT
 from alignment_calibration.contract.pairs import (
     RANK_AGREEMENT,
     RANK_CORRELATIONS,
     RANK_PROBABILITIES,
 )
-
-KEYS = ["task", "method", "metric"]
+from alignment_calibration.study.settings import Permuting
 
 
 def rank_pairs(changes: pd.DataFrame) -> pd.Series:
@@ -23,7 +22,7 @@ def rank_pairs(changes: pd.DataFrame) -> pd.Series:
     Ranked by `change_rate`, largest first; ties share the smaller rank (1, 2, 2, 4); a missing
     rate has no rank.
     """
-    rates = changes.groupby(KEYS)["change_rate"]
+    rates = changes.groupby(MEASUREMENT)["change_rate"]
     return rates.rank(method="min", ascending=False).astype("Int64")
 
 
@@ -40,21 +39,21 @@ def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
         Rows of the RANK_PROBABILITIES contract: one for every pair and possible rank.
     """
     found = []
-    for key, cell in replicates.groupby(KEYS, sort=True):
-        rates = np.stack(cell["rate_replicates"].tolist())
+    for key, ranked in replicates.groupby(MEASUREMENT, sort=True):
+        rates = np.stack(ranked["rate_replicates"].tolist())
         rates = rates[:, np.isfinite(rates).all(axis=0)]
         if rates.size == 0:
             continue
         # The smaller rank of ties: one more than the number of pairs with a larger rate.
         ranks = 1 + (rates[None] > rates[:, None]).sum(axis=1)
-        for pair, pair_ranks in zip(cell["pair"], ranks, strict=True):
-            counts = np.bincount(pair_ranks, minlength=len(cell) + 1)[1:]
+        for pair, pair_ranks in zip(ranked["pair"], ranks, strict=True):
+            counts = np.bincount(pair_ranks, minlength=len(ranked) + 1)[1:]
             found += [
                 (*key, pair, rank, count / rates.shape[1])
                 for rank, count in enumerate(counts, start=1)
             ]
     frame = pd.DataFrame(found, columns=RANK_PROBABILITIES.names)
-    return frame.sort_values([*KEYS, "pair", "rank"])
+    return frame.sort_values([*MEASUREMENT, "pair", "rank"])
 
 
 def kendall_w(rates: Floats) -> float:
@@ -73,7 +72,31 @@ def kendall_w(rates: Floats) -> float:
         return np.nan
     ties = sum((np.unique(row, return_counts=True)[1] ** 3).sum() - pairs for row in rates)
     most = tasks * (tasks * (pairs**3 - pairs) - ties) / 12
-    return float(_spread(rankdata(rates, axis=1)) / most) if most > 0 else np.nan
+    return float(_spread(_average_ranks(rates)) / most) if most > 0 else np.nan
+
+
+def kendall_tau(first: Floats, second: Floats) -> float:
+    """Kendall's τ-b between two orders of the same pairs, corrected for ties (Kendall 1945).
+
+    Args:
+        first, second: rates of shape (pairs,).
+
+    Returns:
+        NaN if either ties all pairs.
+    """
+    one, other = (np.sign(rates[:, None] - rates) for rates in (first, second))
+    agreeing, untied, other_untied = (
+        (signs.sum() / 2) for signs in (one * other, one**2, other**2)
+    )
+    with np.errstate(invalid="ignore"):
+        return float(agreeing / np.sqrt(untied) / np.sqrt(other_untied))
+
+
+def _average_ranks(rates: Floats) -> Floats:
+    """Ranks from 1 along the last axis, those of equal rates averaged."""
+    below = (rates[..., None, :] < rates[..., :, None]).sum(axis=-1)
+    equal = (rates[..., None, :] == rates[..., :, None]).sum(axis=-1)
+    return np.asarray(below + (equal + 1) / 2)
 
 
 def _spread(ranks: Floats) -> Floats:
@@ -82,7 +105,7 @@ def _spread(ranks: Floats) -> Floats:
     return np.asarray(((sums - sums.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1))
 
 
-def rank_agreement(changes: pd.DataFrame, seed: int, permutations: int) -> pd.DataFrame:
+def rank_agreement(changes: pd.DataFrame, permuting: Permuting) -> pd.DataFrame:
     """Do the tasks rank the pairs alike? Kendall's W over tasks, for every method and metric.
 
     The p-value is the share of random rankings, drawn for each task by itself, that agree as well.
@@ -96,9 +119,9 @@ def rank_agreement(changes: pd.DataFrame, seed: int, permutations: int) -> pd.Da
         w, p_value = kendall_w(rates), np.nan
         if np.isfinite(w):
             # W is this spread over one that no permutation changes.
-            ranks = rankdata(rates, axis=1)
-            copies = np.broadcast_to(ranks, (permutations, *ranks.shape))
-            random = generator(seed, f"{method} {metric}", "rank agreement")
+            ranks = _average_ranks(rates)
+            copies = np.broadcast_to(ranks, (permuting.permutations, *ranks.shape))
+            random = generator(permuting.seed, f"{method} {metric}", "rank agreement")
             shuffled = _spread(random.permuted(copies, axis=-1))
             p_value = permutation_p_value(float(_spread(ranks)), shuffled)
         found.append((method, metric, *rates.shape, w, p_value))
@@ -112,24 +135,24 @@ def rank_correlations(changes: pd.DataFrame) -> pd.DataFrame:
         Rows of the RANK_CORRELATIONS contract; no τ where a task ties all pairs.
     """
     found = []
-    for (method, metric), cell in changes.groupby(["method", "metric"], sort=True):
-        table = _table(cell)
+    for (method, metric), family in changes.groupby(["method", "metric"], sort=True):
+        table = _table(family)
         for task, other in itertools.combinations(table.index, 2):
-            tau = kendalltau(table.loc[task], table.loc[other]).statistic
+            tau = kendall_tau(table.loc[task].to_numpy(), table.loc[other].to_numpy())
             found.append((method, metric, task, other, table.shape[1], tau))
     return pd.DataFrame(found, columns=RANK_CORRELATIONS.names)
 
 
 def _rates_by_task(changes: pd.DataFrame) -> list[tuple[tuple[str, str], Floats]]:
     """Rates of shape (tasks, pairs) by method and metric."""
-    cells = changes.groupby(["method", "metric"], sort=True)
+    families = changes.groupby(["method", "metric"], sort=True)
     return [
-        ((str(method), str(metric)), _table(cell).to_numpy(dtype=np.float64))
-        for (method, metric), cell in cells
+        ((str(method), str(metric)), _table(family).to_numpy(dtype=np.float64))
+        for (method, metric), family in families
     ]
 
 
-def _table(cell: pd.DataFrame) -> pd.DataFrame:
+def _table(family: pd.DataFrame) -> pd.DataFrame:
     """Rates of one method and metric, a row per task, a column per pair that has them all."""
-    table = cell.pivot(index="task", columns="pair", values="change_rate")
+    table = family.pivot(index="task", columns="pair", values="change_rate")
     return table.dropna(axis="columns")

@@ -7,14 +7,13 @@ them: p^(1/T), normalised (Guo et al. 2017).
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from alignment_calibration.calibration.metrics import Sample, select
-from alignment_calibration.calibration.metrics.step import settings_of
+from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import (
     Answers,
     Booleans,
@@ -23,6 +22,7 @@ from alignment_calibration.calibration.predictions import (
     read_pair,
 )
 from alignment_calibration.contract.pairs import TEMPERATURE
+from alignment_calibration.study.settings import Settings
 
 #: Temperatures are looked for from its inverse to it. A model that should be ever sharper (all
 #: answers right) or flatter (worse than chance) ends at a bound.
@@ -102,7 +102,7 @@ def temperature_effects(
     base: Mapping[str, str | Path],
     aligned: Mapping[str, str | Path],
     metrics: Sequence[str],
-    statistics: Mapping[str, Any],
+    settings: Settings,
 ) -> pd.DataFrame:
     """Metrics of one pair before and after their temperatures.
 
@@ -110,7 +110,7 @@ def temperature_effects(
         pair: slug.
         base, aligned: confidences file of each task.
         metrics: names in the registry.
-        statistics: `bins`, `tace_threshold`.
+        settings: of the binned metrics.
 
     Returns:
         Rows of the TEMPERATURE contract.
@@ -118,7 +118,7 @@ def temperature_effects(
     Raises:
         UserError: if the models did not answer the same questions, or a file is damaged.
     """
-    chosen, settings = select(metrics), settings_of(statistics)
+    chosen = select(metrics)
     rows = []
     for task in base:
         for method, (of_base, of_aligned) in read_pair(base[task], aligned[task]).items():

@@ -29,9 +29,9 @@ class Backend:
     Args:
         scorer: imports the scorer's class, which is made of a model, the device where its token ids
             go in, and a token budget.
-        own_numbers: whether its numbers differ from those of `plain` by more than rounding. Its name
-            then stands in the identity of the cells it scores, and it is used only where a config names
-            it, so that no study mixes the two by chance.
+        own_numbers: whether its numbers differ from those of `plain` by more than rounding. Its
+            name then stands in the identity of the cells it scores, and it is used only where a
+            config names it, so that no study mixes the two by chance.
     """
 
     scorer: Callable[[], Callable[[Any, "torch.device", int], Scorer]]

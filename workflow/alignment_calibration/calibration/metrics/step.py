@@ -6,27 +6,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
-from alignment_calibration.calibration.metrics import METRICS, Metric, Sample, Settings, select
+from alignment_calibration.calibration.metrics.registry import METRICS, Metric, select
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Answers, questions_of, read_answers
 from alignment_calibration.calibration.resampling import bootstrap_weights, interval
-from alignment_calibration.contract.calibration import ALL_METRICS, MODEL_METRICS
-from alignment_calibration.files.frames import read_frame
+from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.files.parquet import write_parquet
-
-
-def settings_of(statistics: Mapping[str, Any]) -> Settings:
-    """The settings of the metrics in the `statistics` of a config."""
-    return Settings(statistics["bins"], statistics["tace_threshold"])
+from alignment_calibration.study.settings import Resampling, Settings
 
 
 def measure_task(
     task: str,
     answers: Mapping[str, Answers],
-    metrics: dict[str, Metric],
-    statistics: Mapping[str, Any],
+    metrics: Mapping[str, Metric],
+    settings: Settings,
+    resampling: Resampling,
 ) -> list[dict[str, Any]]:
     """Rows of the MODEL_METRICS contract, `model` aside, of one task.
 
@@ -34,13 +30,13 @@ def measure_task(
         task: slug, from which (and the seed) the resamples follow.
         answers: by method.
         metrics: by name.
-        statistics: `bins`, `tace_threshold`, `seed`, `resamples`.
+        settings: of the binned metrics.
+        resampling: of the questions.
     """
-    settings = settings_of(statistics)
     samples = {
         method: Sample(answer.predictions, metrics, settings) for method, answer in answers.items()
     }
-    replicates = _replicates(task, samples, statistics["seed"], statistics["resamples"])
+    replicates = _replicates(task, samples, resampling)
     rows = []
     for method, sample in samples.items():
         for name, value in sample.values().items():
@@ -63,13 +59,13 @@ def measure_task(
 
 
 def _replicates(
-    task: str, samples: Mapping[str, Sample[str]], seed: int, resamples: int
+    task: str, samples: Mapping[str, Sample[str]], resampling: Resampling
 ) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
     """Bootstrap replicates of every metric, by method; methods of one size share the resamples."""
     blocks: dict[str, list[dict[str, Any]]] = {method: [] for method in samples}
     for size in sorted({len(sample.predictions) for sample in samples.values()}):
         same_size = [m for m, sample in samples.items() if len(sample.predictions) == size]
-        for weights in bootstrap_weights(seed, task, size, resamples):
+        for weights in bootstrap_weights(task, size, resampling):
             for method in same_size:
                 blocks[method].append(samples[method].resampled(weights))
     return {
@@ -85,7 +81,8 @@ def write_metrics(
     model: str,
     confidences: Mapping[str, str | Path],
     metrics: Sequence[str],
-    statistics: Mapping[str, Any],
+    settings: Settings,
+    resampling: Resampling,
     output: str | Path,
 ) -> None:
     """Write the metrics of one model.
@@ -94,7 +91,8 @@ def write_metrics(
         model: slug.
         confidences: confidences file of each task.
         metrics: names in the registry.
-        statistics: `bins`, `tace_threshold`, `seed`, `resamples`.
+        settings: of the binned metrics.
+        resampling: of the questions.
         output: Parquet file to write; its identity holds the questions' hashes by task and method.
 
     Raises:
@@ -105,7 +103,7 @@ def write_metrics(
     for task, path in confidences.items():
         answers = read_answers(path)
         questions[task] = questions_of(answers)
-        rows += measure_task(task, answers, chosen, statistics)
+        rows += measure_task(task, answers, chosen, settings, resampling)
         print(f"{task}: {len(chosen)} metrics of {', '.join(answers)}")
     keys = ("task", "method", "metric")
     rows.sort(key=lambda row: tuple(row[key] for key in keys))
@@ -120,31 +118,3 @@ def write_metrics(
     columns["model"] = pa.array([model] * len(rows), pa.string())
     table = pa.table({name: columns[name] for name in MODEL_METRICS.names}, schema=MODEL_METRICS)
     write_parquet(output, table, {"questions": questions})
-
-
-def join_metrics(
-    metrics: Mapping[str, str | Path],
-    pairs: Mapping[str, Mapping[str, str]],
-) -> pd.DataFrame:
-    """The metrics of all models, without replicates, by pair and stage.
-
-    Args:
-        metrics: metrics file of each model.
-        pairs: `base` and `aligned` model of each pair; a model may serve several.
-
-    Returns:
-        Columns and rows of the ALL_METRICS contract.
-    """
-    frames = {
-        model: read_frame(path, MODEL_METRICS).drop(columns="replicates")
-        for model, path in metrics.items()
-    }
-    joined = pd.concat(
-        [
-            frames[models[stage]].assign(pair=pair, stage=stage)
-            for pair, models in pairs.items()
-            for stage in ("base", "aligned")
-        ]
-    )
-    keys = ["pair", "stage", "task", "method", "metric"]
-    return joined.sort_values(keys).reindex(columns=ALL_METRICS.names)

@@ -1,9 +1,10 @@
 """Tallies: what each question adds to the sums from which metrics are computed.
 
-A tally has fields (a count, a confidence, …) that each question adds to one or more cells (bins, or
-bins of each option). The metrics are functions of the sums over questions, so a bootstrap resample
-is a weighted sum, all resamples together one matrix product, and a permutation of a pair of models
-a difference of tallies. Bins are fixed by a `reference` sample: the observed one.
+A tally has fields (a count, a confidence, …) that each question adds to one or more bins (of its
+confidence, or of each option's probability). The metrics are functions of the sums over questions,
+so a bootstrap resample is a weighted sum, all resamples together one matrix product, and a
+permutation of a pair of models a difference of tallies. Bins are fixed by a `reference` sample: the
+observed one.
 
 Equal-width bins are right-closed on [0, 1]; 0 falls in the first. Equal-mass bins are right-closed
 at the reference's quantiles; equal values share a bin, so that no order of questions matters.
@@ -16,19 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment_calibration.calibration.predictions import Booleans, Floats, Integers, Predictions
+from alignment_calibration.study.settings import Settings
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What the binned metrics leave open.
-
-    Attributes:
-        bins: number of bins.
-        tace_threshold: probabilities at or below it are left out of `tace`.
-    """
-
-    bins: int = 10
-    tace_threshold: float = 0.01
+#: Fields of the tallies of confidence.
+COUNT, CONFIDENCE, CORRECT = range(3)
+#: Fields of the tallies of each option's probability, after the count.
+PROBABILITY, LABEL, ONE_VS_REST = range(1, 4)
 
 
 @dataclass(frozen=True)
@@ -36,31 +30,31 @@ class Columns:
     """What each of N questions adds to the sums of a tally with F fields.
 
     Attributes:
-        cells: shape (N, S); the cells to which a question adds, different ones in its S slots.
+        bins: shape (N, S); the bins to which a question adds, different ones in its S slots.
         fields: shape (F, N, S); what it adds to each field there.
-        shape: of the sums: F, then how the cells are laid out.
+        shape: of the sums: F, then how the bins are laid out.
     """
 
-    cells: Integers
+    bins: Integers
     fields: Floats
     shape: tuple[int, ...]
 
     def total(self) -> Floats:
         """Sums over all questions, of `shape`."""
-        cells = math.prod(self.shape[1:])
-        if cells == 1:
+        bins = math.prod(self.shape[1:])
+        if bins == 1:
             return np.asarray(self.fields.sum(axis=(1, 2)).reshape(self.shape))
-        sums = np.empty((len(self.fields), cells))
+        sums = np.empty((len(self.fields), bins))
         for number, field in enumerate(self.fields):
-            sums[number] = np.bincount(self.cells.ravel(), field.ravel(), minlength=cells)
+            sums[number] = np.bincount(self.bins.ravel(), field.ravel(), minlength=bins)
         return sums.reshape(self.shape)
 
     def dense(self) -> Floats:
-        """A row for each question: shape (N, F · cells), in the layout of the flattened sums."""
-        count = len(self.cells)
+        """A row for each question: shape (N, F · bins), in the layout of the flattened sums."""
+        count = len(self.bins)
         rows = np.zeros((count, len(self.fields), math.prod(self.shape[1:])))
         for number, field in enumerate(self.fields):
-            rows[np.arange(count)[:, None], number, self.cells] = field
+            rows[np.arange(count)[:, None], number, self.bins] = field
         return rows.reshape(count, -1)
 
 
@@ -79,7 +73,7 @@ def of_questions(*numbers: Callable[[Predictions], Floats | Booleans]) -> Tally:
 
     def tally(predictions: Predictions, settings: Settings, reference: Predictions) -> Columns:
         fields = [np.ones(len(predictions)), *(number(predictions) for number in numbers)]
-        return _one_cell(np.stack(fields).astype(np.float64, copy=False))
+        return _one_bin(np.stack(fields).astype(np.float64, copy=False))
 
     return tally
 
@@ -137,7 +131,7 @@ def residual_waves(predictions: Predictions, settings: Settings, reference: Pred
     confidence = predictions.confidence
     angle = np.pi * np.arange(WAVES)[:, None] * confidence
     waves = (confidence - predictions.correct) * np.cos(angle)
-    return _one_cell(np.concatenate([np.ones((1, len(predictions))), waves]))
+    return _one_bin(np.concatenate([np.ones((1, len(predictions))), waves]))
 
 
 def _equal_width_edges(bins: int) -> Floats:
@@ -171,29 +165,29 @@ def _bin(values: Floats, inner_edges: Floats) -> Integers:
     return np.searchsorted(inner_edges, values, side="left")
 
 
-def _one_cell(fields: Floats) -> Columns:
+def _one_bin(fields: Floats) -> Columns:
     """Fields of shape (F, N) that all questions add to the same sums."""
-    cells = np.zeros((fields.shape[1], 1), dtype=np.int64)
-    return Columns(cells, fields[:, :, None], (len(fields),))
+    bins = np.zeros((fields.shape[1], 1), dtype=np.int64)
+    return Columns(bins, fields[:, :, None], (len(fields),))
 
 
 def _top(predictions: Predictions, inner_edges: Floats) -> Columns:
     confidence = predictions.confidence
     fields = np.stack([np.ones(len(predictions)), confidence, predictions.correct])
-    cells = _bin(confidence, inner_edges)[:, None]
-    return Columns(cells, fields[:, :, None], (3, inner_edges.size + 1))
+    bins = _bin(confidence, inner_edges)[:, None]
+    return Columns(bins, fields[:, :, None], (3, inner_edges.size + 1))
 
 
 def _by_class(predictions: Predictions, inner_edges: list[Floats]) -> Columns:
     count, options = predictions.probabilities.shape
-    bins = inner_edges[0].size + 1
+    of_option = inner_edges[0].size + 1
     option = np.arange(options)
-    cells = np.empty((count, options), dtype=np.int64)
+    bins = np.empty((count, options), dtype=np.int64)
     for k, edges in enumerate(inner_edges):
-        cells[:, k] = k * bins + _bin(predictions.probabilities[:, k], edges)
+        bins[:, k] = k * of_option + _bin(predictions.probabilities[:, k], edges)
     is_gold = predictions.gold[:, None] == option
     agrees = (predictions.predicted[:, None] == option) == is_gold
     # A missing option has no probability and is never gold; only count and agreement need a mask.
     has_option = predictions.has_option
     fields = np.stack([has_option, predictions.probabilities, is_gold, agrees & has_option])
-    return Columns(cells, fields, (4, options, bins))
+    return Columns(bins, fields, (4, options, of_option))

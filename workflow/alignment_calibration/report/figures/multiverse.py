@@ -64,7 +64,7 @@ def numbers(universes: pd.DataFrame) -> dict[str, Any]:
     return {
         "universes": len(ordered),
         "undefined": len(universes) - len(ordered),
-        "contrasts": int(ordered["cells"].max()),
+        "contrasts": int(ordered["contrasts"].max()),
         "rises": int((ordered["worsening_ci_low"] > 1).sum()),
         "falls": int((ordered["worsening_ci_high"] < 1).sum()),
         "mostly_worse": int((ordered["worse"] > 0.5).sum()),

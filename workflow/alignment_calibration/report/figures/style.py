@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.files.atomic import atomic_path
 from alignment_calibration.study.vocabulary import METHODS
 
@@ -69,17 +70,6 @@ _TASKS = {
     "piqa": "PIQA",
     "sciq": "SciQ",
 }
-_METRICS = {
-    "accuracy": "accuracy",
-    "ece": "ECE",
-    "sce": "SCE (label frequency)",
-    "sce_ovr": "SCE (one-vs-rest)",
-    "ece_debiased": "ECE, debiased",
-    "mce": "MCE",
-    "smooth_ece": "smooth ECE",
-    "brier": "Brier score",
-    "nll": "NLL",
-}
 
 
 @contextmanager
@@ -98,7 +88,7 @@ def task_name(task: str) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric's name for an axis or a heading."""
-    return _METRICS.get(metric, metric.replace("_", " "))
+    return METRICS[metric].label
 
 
 def method_name(method: str) -> str:

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.report.tables.table import MISSING, Bold
-
-#: Metrics that are no fractions but nats.
-NATS = frozenset({"nll"})
 
 
 def in_order(values: Iterable[str], order: Iterable[str] = ()) -> list[str]:
@@ -34,7 +32,7 @@ def value_cell(metric: str, value: float, low: float, high: float) -> str:
         return MISSING
 
     def text(number: float) -> str:
-        if metric in NATS:
+        if METRICS[metric].unit == "nats":
             return f"{number:.3f}".replace("-", "−")
         return percent(number, 1)
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import interval_note
+from alignment_calibration.calibration.metrics.registry import interval_note
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.report.tables.cells import in_order, rate_cell
 from alignment_calibration.report.tables.table import MISSING, Section, Table

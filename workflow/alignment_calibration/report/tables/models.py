@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import interval_note
-from alignment_calibration.report.tables.cells import NATS, in_order, value_cell
+from alignment_calibration.calibration.metrics.registry import METRICS, interval_note
+from alignment_calibration.report.tables.cells import in_order, value_cell
 from alignment_calibration.report.tables.table import MISSING, Section, Table
 from alignment_calibration.study.vocabulary import METHODS, STAGES
 
@@ -29,7 +29,7 @@ def table(metrics: pd.DataFrame) -> Table:
         keys = sorted({key[1:3] for key in texts if key[0] == method})
         for start in range(0, len(names), COLUMNS):
             block = names[start : start + COLUMNS]
-            header = [f"{name} (nats)" if name in NATS else name for name in block]
+            header = [f"{n} (nats)" if METRICS[n].unit == "nats" else n for n in block]
             sections.append(
                 Section(
                     caption=f"Metrics under {method}, in percent unless in nats.",

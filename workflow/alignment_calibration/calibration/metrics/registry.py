@@ -1,0 +1,228 @@
+"""The registry of metrics: numbers over the predictions of one model on one task under one method.
+
+To add a metric, write a formula over a tally (or a curve), put an entry with all that is known of
+it into `METRICS`, and its name into the config's schema.
+"""
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from alignment_calibration.calibration.metrics import curves, formulas, tallies
+from alignment_calibration.calibration.metrics.curves import Curve
+from alignment_calibration.calibration.metrics.gaps import (
+    AGAINST_ONE_VS_REST,
+    CLASS_WISE,
+    CLASS_WISE_ABOVE,
+    TOP_LABEL,
+    Gaps,
+)
+from alignment_calibration.calibration.metrics.tallies import Columns, Tally
+from alignment_calibration.calibration.predictions import Booleans, Floats, Predictions
+from alignment_calibration.calibration.resampling import Interval
+
+Unit = Literal["fraction", "nats"]
+Binning = Literal["equal_width", "equal_mass"]
+Direction = Literal[-1, 0, 1]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and what is known of it.
+
+    Attributes:
+        label: its name on axes and in headings.
+        worse: +1 if a rise is worse, −1 if a fall is worse, 0 if neither is.
+        bounds: least and greatest value it can have, which its interval does not leave.
+        unit: fractions are shown in percent.
+        tally: what the questions add up to; None for a curve.
+        formula: the metric as a function of the tally's sums.
+        curve: the metric as a function of confidence, correctness and weights; else None.
+        shares: what each question adds to the metric, as a function of the tally's columns: shape
+            (N,), with the metric for their sum. None where it is no sum over questions.
+        gaps: of a binned error that is a sum of absolute gaps, also if its formula then takes a
+            bias away: which fields of the tally they lie between.
+        binning: kind of bins, None without.
+        rebinned: its tally in bins of the other kind.
+        interval: kind of bootstrap interval, chosen by its coverage in simulation.
+        interval_covers: whether that interval was seen to cover at its nominal rate, be the model
+            calibrated or not (docs/statistics.md has the figures).
+        rate_covers: whether the interval of its change rate was, be the base calibrated or not.
+        letters_only: whether it needs the probability mass on the listed letters.
+    """
+
+    label: str
+    worse: Direction
+    bounds: tuple[float, float]
+    unit: Unit = "fraction"
+    tally: Tally | None = None
+    formula: Callable[[Floats], Floats] | None = None
+    curve: Curve | None = None
+    shares: Callable[[Columns], Floats] | None = None
+    gaps: Gaps | None = None
+    binning: Binning | None = None
+    rebinned: Tally | None = None
+    interval: Interval = "percentile"
+    interval_covers: bool = True
+    rate_covers: bool = True
+    letters_only: bool = False
+
+    @property
+    def binnings(self) -> dict[Binning | None, Tally]:
+        """The tallies with which it enters the multiverse, by kind of bins: none for metrics that
+        have no better side, that see only an order, or whose bins are of one kind alone.
+        """
+        if self.tally is None or not self.worse:
+            return {}
+        if self.binning is None:
+            return {None: self.tally}
+        if self.rebinned is None:
+            return {}
+        other: Binning = "equal_mass" if self.binning == "equal_width" else "equal_width"
+        return {self.binning: self.tally, other: self.rebinned}
+
+
+def _mean(
+    label: str,
+    number: Callable[[Predictions], Floats | Booleans],
+    worse: Direction,
+    bounds: tuple[float, float] = (0, 1),
+    unit: Unit = "fraction",
+    rate_covers: bool = True,
+    letters_only: bool = False,
+) -> Metric:
+    """The mean over questions of a number."""
+    return Metric(
+        label,
+        worse,
+        bounds,
+        unit,
+        tallies.of_questions(number),
+        formulas.mean,
+        shares=formulas.mean_shares,
+        rate_covers=rate_covers,
+        letters_only=letters_only,
+    )
+
+
+def _error(
+    label: str,
+    tally: Tally,
+    formula: Callable[[Floats], Floats],
+    gaps: Gaps | None = None,
+    binning: Binning | None = None,
+    rebinned: Tally | None = None,
+) -> Metric:
+    """A calibration error; one that is the sum of its gaps can be split over questions."""
+    return Metric(
+        label,
+        1,
+        (0, 1),
+        tally=tally,
+        formula=formula,
+        shares=gaps.shares if gaps is not None and formula == gaps.error else None,
+        gaps=gaps,
+        binning=binning,
+        rebinned=rebinned,
+        interval="hull",
+        interval_covers=False,
+        rate_covers=False,
+    )
+
+
+def _top_label(label: str, formula: Callable[[Floats], Floats], gaps: Gaps | None) -> Metric:
+    """A calibration error of the chosen option, in equal-width bins of its confidence."""
+    equal_width, equal_mass = tallies.top_equal_width, tallies.top_equal_mass
+    return _error(label, equal_width, formula, gaps, "equal_width", equal_mass)
+
+
+def _class_wise(label: str, gaps: Gaps) -> Metric:
+    """A calibration error of every option, in equal-width bins of its probability."""
+    equal_width, equal_mass = tallies.class_equal_width, tallies.class_equal_mass
+    return _error(label, equal_width, gaps.error, gaps, "equal_width", equal_mass)
+
+
+def _brier_part(
+    label: str, formula: Callable[[Floats], Floats], worse: Direction, most: float
+) -> Metric:
+    return Metric(
+        label,
+        worse,
+        (0, most),
+        tally=tallies.class_equal_width,
+        formula=formula,
+        binning="equal_width",
+        interval="basic",
+        # Of the three only the reliability can be next to 0, where a rate has no end.
+        rate_covers=worse != 1,
+    )
+
+
+def _overconfidence(predictions: Predictions) -> Floats:
+    return np.asarray(predictions.confidence - predictions.correct)
+
+
+_number = operator.attrgetter
+
+METRICS: Final[dict[str, Metric]] = {
+    "accuracy": _mean("accuracy", _number("correct"), worse=-1),
+    "confidence": _mean("confidence", _number("confidence"), worse=0),
+    "overconfidence": _mean(
+        "overconfidence", _overconfidence, worse=0, bounds=(-1, 1), rate_covers=False
+    ),
+    "ece": _top_label("ECE", TOP_LABEL.error, TOP_LABEL),
+    "ece_equal_mass": _error(
+        "ECE, equal mass",
+        tallies.top_equal_mass,
+        TOP_LABEL.error,
+        TOP_LABEL,
+        "equal_mass",
+    ),
+    "ece_debiased": _top_label("ECE, debiased", formulas.top_label_debiased, TOP_LABEL),
+    "smooth_ece": _error("smooth ECE", tallies.residual_waves, formulas.smooth_ece),
+    "mce": _top_label("MCE", formulas.top_label_maximum, None),
+    "sce": _class_wise("SCE (label frequency)", CLASS_WISE),
+    "sce_ovr": _class_wise("SCE (one-vs-rest)", AGAINST_ONE_VS_REST),
+    "ace": _error("ACE", tallies.class_equal_mass, CLASS_WISE.error, CLASS_WISE, "equal_mass"),
+    "tace": _error(
+        "TACE",
+        tallies.class_equal_mass_above,
+        CLASS_WISE_ABOVE.error,
+        CLASS_WISE_ABOVE,
+        "equal_mass",
+    ),
+    "brier": _mean("Brier score", _number("squared_error"), worse=1, bounds=(0, 2)),
+    "brier_reliability": _brier_part("Brier reliability", formulas.brier_reliability, 1, 2),
+    "brier_resolution": _brier_part("Brier resolution", formulas.brier_resolution, -1, 1),
+    "brier_uncertainty": _brier_part("Brier uncertainty", formulas.brier_uncertainty, 0, 1),
+    "nll": _mean("NLL", _number("log_loss"), worse=1, bounds=(0, np.inf), unit="nats"),
+    "auroc": Metric("AUROC", -1, (0, 1), curve=curves.auroc),
+    "aurc": Metric("AURC", 1, (0, 1), curve=curves.aurc),
+    "letter_mass": _mean("letter mass", _number("letter_mass"), worse=0, letters_only=True),
+}
+
+
+def select(names: Iterable[str]) -> dict[str, Metric]:
+    """The metrics of these names, in the registry's order."""
+    wanted = set(names)
+    return {name: metric for name, metric in METRICS.items() if name in wanted}
+
+
+def interval_note(names: Iterable[str], *, rates: bool = False) -> str:
+    """What to say wherever intervals of these metrics, or of their change rates, are shown."""
+    indicative = [
+        name
+        for name in names
+        if name in METRICS
+        and not (METRICS[name].rate_covers if rates else METRICS[name].interval_covers)
+    ]
+    note = "In brackets: 95 % interval."
+    if indicative:
+        note += (
+            f" Those of {', '.join(indicative)} are indicative only: in simulation they hold the "
+            "truth less often than that (docs/statistics.md)."
+        )
+    return note

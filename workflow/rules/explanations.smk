@@ -1,0 +1,37 @@
+# What stands behind the changes: how much of them a temperature takes back, and which questions they
+# come from; and whether the published static calibration error measures calibration. Minutes for
+# the paper's whole study, so one job.
+
+
+rule explanations:
+    input:
+        confidences=expand(
+            f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
+            model=MODELS,
+            task=TASKS,
+        ),
+        code=code("explanations"),
+    output:
+        temperature=f"{RESULTS}/temperature.parquet",
+        decomposition=f"{RESULTS}/decomposition.parquet",
+        sce_audit=f"{RESULTS}/sce_audit.parquet",
+    log:
+        f"{LOGS}/explanations.log",
+    benchmark:
+        f"{BENCHMARKS}/explanations.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        slice=statistics_slice(
+            "bins",
+            "tace_threshold",
+            metrics=STUDY["metrics"],
+            models=MODELS,
+            pairs=STUDY["pairs"],
+            tasks=TASKS,
+        ),
+    script:
+        "../scripts/explanations.py"

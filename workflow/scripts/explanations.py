@@ -1,0 +1,20 @@
+"""Bind the rule `explanations` to the package."""
+
+import json
+
+from alignment_calibration.errors import logged
+from alignment_calibration.pairs.explanations import write_explanations
+from alignment_calibration.study.settings import Settings
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        params, files = json.loads(snakemake.params.slice), iter(snakemake.input.confidences)
+        write_explanations(
+            confidences={
+                model: {task: next(files) for task in params["tasks"]} for model in params["models"]
+            },
+            pairs=params["pairs"],
+            metrics=params["metrics"],
+            settings=Settings.of(params["statistics"]),
+            outputs=dict(snakemake.output.items()),
+        )
