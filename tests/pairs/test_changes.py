@@ -11,7 +11,7 @@ import yaml
 from scipy.stats import binomtest
 
 from alignment_calibration.calibration.metrics.registry import METRICS
-from alignment_calibration.calibration.metrics.step import join_metrics, write_metrics
+from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.contract.pairs import (
     CHANGES,
@@ -22,7 +22,7 @@ from alignment_calibration.contract.pairs import (
 )
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
-from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
+from alignment_calibration.pairs.changes import changes_of_pairs, join_metrics, read_changes
 from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
