@@ -49,7 +49,7 @@ def draw(changes: pd.DataFrame) -> Figure:
                     )
                 axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
                 axes.axvline(0, color="0.8", linewidth=0.6, zorder=0)
-                axes.set_title(_title(shown, method))
+                axes.set_title(_title(shown, method, len(methods)))
                 axes.locator_params(nbins=5)
             axes_line[0].set_ylabel(f"change of {style.metric_name(metric)}\n(points; up: worse)")
         for axes in grid[-1]:
@@ -91,7 +91,9 @@ def _rank_correlation(points: pd.DataFrame) -> float | None:
     return float(stats.spearmanr(points["accuracy"], points["change"]).statistic)
 
 
-def _title(points: pd.DataFrame, method: str) -> str:
-    rho = _rank_correlation(points)
-    shown = "" if rho is None else f"   ρ = {rho:+.2f}".replace("-", "−")
-    return style.method_name(method) + shown
+def _title(points: pd.DataFrame, method: str, columns: int) -> str:
+    rho, name = _rank_correlation(points), style.method_name(method)
+    if rho is None:
+        return name
+    between = "   " if columns < 4 else "\n"  # side by side, narrow panels hold the name alone
+    return name + between + f"ρ = {rho:+.2f}".replace("-", "−")

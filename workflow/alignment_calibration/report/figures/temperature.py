@@ -41,8 +41,8 @@ def draw(scaled: pd.DataFrame) -> Figure:
                 colour, shape = _VARIANTS[variant]
                 of_variant = of_method[of_method["variant"] == variant]
                 _points(bottom, of_variant, "change_before", "change_after", colour, shape)
-            _frame(top, "ECE")
-            _frame(bottom, "change of ECE")
+            _frame(top, "ECE", len(methods))
+            _frame(bottom, "change of ECE", len(methods))
             top.set_title(style.method_name(method))
         for axes in grid[:, 1:].flat:
             axes.set_ylabel("")
@@ -92,7 +92,7 @@ def _handle(label: str, colour: Any, shape: str) -> Line2D:
     )
 
 
-def _frame(axes: Axes, name: str) -> None:
+def _frame(axes: Axes, name: str, columns: int) -> None:
     """The same range on both axes, the line of no effect, zero lines of changes."""
     low = min(0.0, *axes.get_xlim(), *axes.get_ylim())
     high = max(0.0, *axes.get_xlim(), *axes.get_ylim())
@@ -100,5 +100,6 @@ def _frame(axes: Axes, name: str) -> None:
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.set(xlabel=f"{name} before scaling (%)", ylabel=f"{name} after (%)")
+    between = " " if columns < 4 else "\n"  # narrow panels hold it in two lines
+    axes.set(xlabel=f"{name}{between}before scaling (%)", ylabel=f"{name} after (%)")
     axes.locator_params(nbins=5)
