@@ -100,7 +100,7 @@ def test_wide_intervals_leave_every_claim_undecided():
     ],
 )
 @pytest.mark.parametrize("width", [None, 0.02])
-def test_a_counterexample_makes_a_claim_fail_under_that_reading_only(claim, counterexample, width):
+def test_a_counterexample_makes_a_claim_fail_by_that_metric_only(claim, counterexample, width):
     changes = study(half_width=width, q_value=None if width is None else 0.001, **counterexample)
     assert verdicts(changes)[claim] == "fails"
     other = {"fails"} if claim == 1 else {"holds"}

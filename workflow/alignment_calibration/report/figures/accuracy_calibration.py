@@ -95,5 +95,5 @@ def _title(points: pd.DataFrame, method: str, columns: int) -> str:
     rho, name = _rank_correlation(points), style.method_name(method)
     if rho is None:
         return name
-    between = "   " if columns < 4 else "\n"  # side by side, narrow panels hold the name alone
+    between = "   " if columns < 4 else "\n"  # a narrow panel holds the name alone
     return name + between + f"ρ = {rho:+.2f}".replace("-", "−")

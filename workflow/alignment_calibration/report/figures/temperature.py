@@ -100,6 +100,6 @@ def _frame(axes: Axes, name: str, columns: int) -> None:
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    between = " " if columns < 4 else "\n"  # narrow panels hold it in two lines
+    between = " " if columns < 4 else "\n"  # a narrow panel holds it in two lines
     axes.set(xlabel=f"{name}{between}before scaling (%)", ylabel=f"{name} after (%)")
     axes.locator_params(nbins=5)

@@ -128,8 +128,8 @@ def latex(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _latex_row(cells: Sequence[str]) -> str:
-    texts = (rf"\textbf{{{escape(c)}}}" if isinstance(c, Bold) else escape(c) for c in cells)
+def _latex_row(fields: Sequence[str]) -> str:
+    texts = (rf"\textbf{{{escape(f)}}}" if isinstance(f, Bold) else escape(f) for f in fields)
     return " & ".join(texts) + r" \\"
 
 

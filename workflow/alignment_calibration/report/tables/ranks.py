@@ -18,8 +18,8 @@ TasksAndRanking = tuple[list[str], Ranking]
 def table(changes: pd.DataFrame) -> Table:
     """Pairs by change rate, largest first; tasks with the same ranking share a column.
 
-    A section per metric and method; pairs of one rank
-    share a field; pairs without a rate stand in the last row.
+    A section per metric and method; pairs of one rank share a field; pairs without a rate stand in
+    the last row.
     """
     records: list[dict[str, object]] = []
     sections = []
