@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.study import ROOT, Config, Study, demo_config, environment, read
+from tests.support.study import ROOT, STUDY, Config, Study, demo_config, environment, read
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,18 @@ def test_other_bins_run_no_score_job(study: Study, by_cell: Study) -> None:
         assert len(jobs["metrics"]) == 2
 
 
+def test_other_metrics_run_neither_confidences_nor_the_multiverse(
+    study: Study, tmp_path: Path
+) -> None:
+    folder = study.copied(tmp_path / "study").folder
+    whole = Study(folder, [*study.targets, f"results/{STUDY}/multiverse.parquet"])
+    result = whole.run()
+    assert result.returncode == 0, result.stderr
+    jobs = whole.planned(metrics=["accuracy", "ece", "mce"])
+    assert len(jobs["metrics"]) == 2
+    assert not {"confidences", "pair_multiverse", "multiverse"} & set(jobs)
+
+
 def test_a_new_task_runs_only_its_own_cells(by_cell: Study) -> None:
     tasks, new = with_another_task(by_cell)
     jobs = by_cell.planned(tasks=tasks)
@@ -71,7 +83,6 @@ def test_a_new_task_runs_only_its_own_cells(by_cell: Study) -> None:
         for model in ("base", "aligned")
         for prompt in ("continuation", "choice")
     }
-    assert all(f"task={new}" in names for names in jobs["confidences"])
 
 
 def test_a_job_per_model_scores_only_the_cells_of_a_new_task(study: Study, tmp_path: Path) -> None:
