@@ -20,8 +20,8 @@ class UserError(Exception):
     """
 
 
-def one_line(error: BaseException) -> str:
-    """An exception's message, folded and shortened to fit an error line."""
+def one_line(error: BaseException | str) -> str:
+    """A message, folded and shortened to fit an error line."""
     return shorten(" ".join(str(error).split()), 200)
 
 

@@ -7,14 +7,13 @@ import argparse
 import copy
 import graphlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from alignment_calibration.errors import UserError, run_cli, shorten
-from alignment_calibration.study.explain import explain, suggest
+from alignment_calibration.study.explain import suggest, violation
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.strict_yaml import plain, read_yaml
 from alignment_calibration.study.vocabulary import PROMPTS, STAGES, prompts_of
@@ -45,10 +44,8 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
         UserError: one line with the key's path, what was found and what is allowed.
     """
     config = copy.deepcopy(config)
-    validator = _Validator(schema)
-    errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
-    if errors:
-        raise UserError(f"{source}: {explain(errors[0])}")
+    if problem := violation(config, schema):
+        raise UserError(f"{source}: {problem}")
     _fill_defaults(config, schema, schema)
     for task in config["tasks"].values():
         for prompt in PROMPTS:
@@ -56,18 +53,9 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
             task[prompt] = [names] if isinstance(names, str) else names
     for problem in _inconsistencies(config):
         raise UserError(f"{source}: {problem}")
+    for oddity in _oddities(config):
+        print(f"warning: {source}: {oddity}", file=sys.stderr)
     return config
-
-
-def _is_integer(checker: jsonschema.TypeChecker, value: Any) -> bool:
-    """Without 3.0, which JSON Schema takes for an integer and slices do not."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
 
 
 def _inconsistencies(config: Config) -> Iterator[str]:
@@ -92,6 +80,9 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for prompt in prompts:
         if not any(task[prompt] for task in config["tasks"].values()):
             yield f"methods: read the {prompt} prompt, which no task has"
+    for name in config["letters"]:
+        if name in TEMPLATES:
+            yield f"letters.{name}: the name of a built-in template; choose another"
     templates = [*TEMPLATES, *config["letters"]]
     for name, task in config["tasks"].items():
         if not any(task[prompt] for prompt in prompts):
@@ -108,6 +99,15 @@ def _inconsistencies(config: Config) -> Iterator[str]:
             yield (
                 f"tasks.{name}.letters: found {task['letters']!r}; allowed: {', '.join(templates)}"
             )
+
+
+def _oddities(config: Config) -> Iterator[str]:
+    """What may be meant, and probably is not."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, pair in config["pairs"].items():
+        first = seen.setdefault((pair["base"], pair["aligned"]), name)
+        if first != name:
+            yield f"pairs: {first!r} and {name!r} are the same two models"
 
 
 def _alike(section: str, slugs: Iterable[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: violations of its JSON schema as one line each.
+"""What is wrong with a value, in words: the violation of a JSON schema as one line.
 
 Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
 """
@@ -12,9 +12,22 @@ import jsonschema
 from alignment_calibration.errors import shorten, shown
 
 
-def explain(error: jsonschema.ValidationError) -> str:
-    """One line for a violation: the key's path, what was found there and what is allowed."""
-    return _explain(_most_specific(error))
+def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """The first violation of a schema: the key's path, what was found there, what is allowed."""
+    errors = _Validator(schema).iter_errors(value)
+    first = min(errors, key=lambda error: list(map(str, error.path)), default=None)
+    return None if first is None else _explain(_most_specific(first))
+
+
+def _is_integer(checker: jsonschema.TypeChecker, value: Any) -> bool:
+    """Without 3.0, which JSON Schema takes for an integer and slices do not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def _most_specific(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
