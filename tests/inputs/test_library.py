@@ -91,22 +91,6 @@ def test_a_users_folder_wins_over_ours_and_lm_evals(tmp_path):
     assert library.sources(["piqa"]) == [data, tmp_path / "mine.yaml"]
 
 
-@pytest.mark.parametrize("where", ["here", "included"])
-def test_code_in_a_users_folder_is_refused(tmp_path, where):
-    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
-    text = "task: mine\ndoc_to_text: !function evil.run\n"
-    if where == "included":
-        outside = tmp_path / "outside"
-        outside.mkdir()
-        (outside / "template").write_text(text)
-        text = "include: ../outside/template\ntask: mine\n"
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "mine.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"'!function evil.run' names code"):
-        Library(TASKS, [folder]).definitions(["mine"])
-
-
 def test_a_users_task_may_stand_on_lm_evals_with_its_hooks(tmp_path):
     (tmp_path / "mine.yaml").write_text("task: mine\nmetadata: {based_on: hellaswag}\n")
     (definition,) = Library(TASKS, [tmp_path]).definitions(["mine"])
@@ -114,13 +98,6 @@ def test_a_users_task_may_stand_on_lm_evals_with_its_hooks(tmp_path):
         stock_folder() / "hellaswag" / "hellaswag.yaml",
         tmp_path / "mine.yaml",
     )
-
-
-@pytest.mark.parametrize("text", ["task: [", "- a list\n"])
-def test_a_broken_yaml_is_named(tmp_path, text):
-    (tmp_path / "broken.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"broken.yaml: not a"):
-        Library(TASKS, [tmp_path]).sources(["piqa"])
 
 
 def test_a_missing_folder_is_named(tmp_path):

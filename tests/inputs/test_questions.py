@@ -351,7 +351,7 @@ def test_a_question_that_cannot_be_asked(ask, tmp_path, name, place, changes, wa
         ask(name, data=json_data(tmp_path / "docs.jsonl", docs))
     message = str(error.value)
     assert message.startswith("tasks.trial.choice: ")
-    assert f"{name}/00000{place}" in message or (place == 0 and f"{name}: it has" in message)
+    assert f"{name}/00000{place}" in message
     assert not output.exists()
 
 
@@ -377,7 +377,7 @@ def test_more_options_than_letters(ask, tmp_path):
 
 
 def test_wrong_columns_and_missing_files(ask, tmp_path):
-    with pytest.raises(UserError, match=r"piqa: .*'goal' is undefined"):
+    with pytest.raises(UserError, match=r"question piqa/000000: .*'goal' is undefined"):
         ask("piqa", data=json_data(tmp_path / "docs.jsonl", documents.ARC))
     with pytest.raises(UserError, match=r"there is no file .*absent.jsonl"):
         ask("piqa", data={"format": "json", "file": str(tmp_path / "absent.jsonl")})
@@ -395,3 +395,82 @@ def test_the_options_of_a_question_stay_together(ask, tmp_path):
     rows = ask("arc_easy", data=json_data(tmp_path / "docs.jsonl", documents.ARC))
     runs = [key for key, _ in itertools.groupby(rows, key=lambda row: row["question_id"])]
     assert len(runs) == len(set(runs)) == len(documents.ARC)
+
+
+def test_examples_are_not_drawn_from_the_evaluated_questions(ask, tmp_path):
+    docs = [arc(f"Is {n} odd?", ["yes", "no"], "AB", "BA"[n % 2]) for n in range(9)]
+    file = documents.write(tmp_path / "docs.jsonl", docs)
+    data = {"format": "json", "file": file, "fewshot_file": str(tmp_path / "." / "docs.jsonl")}
+    with pytest.raises(UserError, match=r"arc_easy: num_fewshot is 2, but .*docs.jsonl"):
+        ask("arc_easy", num_fewshot=2, data=data)
+    with pytest.raises(UserError, match=r"arc_easy: num_fewshot is 2, .* evaluated split 'test'"):
+        ask("arc_easy", num_fewshot=2, data={"format": "json", "file": file})
+
+
+@pytest.mark.parametrize(
+    ("splits", "source"),
+    [
+        ({"test_split": "test"}, "evaluated split 'test'"),
+        ({"validation_split": "validation"}, "evaluated split 'validation'"),
+        ({"test_split": "test", "fewshot_split": "test"}, "evaluated split 'test'"),
+        ({"test_split": "test", "fewshot_config": {"split": "test"}}, "evaluated split 'test'"),
+        ({"test_split": "test", "training_split": "copy"}, "file of the questions"),
+        ({"test_split": "test", "training_split": "train"}, None),
+        ({"test_split": "test", "validation_split": "train"}, None),
+        ({"test_split": "test", "fewshot_config": {"samples": documents.PIQA[:1]}}, None),
+    ],
+)
+def test_where_a_tasks_examples_come_from(ask, tmp_path, splits, source):
+    file = documents.write(tmp_path / "piqa.jsonl", documents.PIQA)
+    other = documents.write(tmp_path / "other.jsonl", [{**documents.PIQA[0], "goal": "Else"}])
+    files = {"test": file, "validation": file, "copy": file, "train": other}
+    task = {
+        "task": "mine",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": files},
+        "output_type": "multiple_choice",
+        "doc_to_text": "{{goal}}",
+        "doc_to_choice": "{{[sol1, sol2]}}",
+        "doc_to_target": "label",
+        **splits,
+    }
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.yaml").write_text(yaml.safe_dump(task))
+    if source is None:
+        rows = ask("mine", num_fewshot=1, task_folders=[str(tmp_path / "tasks")])
+        assert len(by_question(rows)) == len(documents.PIQA)
+    else:
+        with pytest.raises(UserError, match=f"mine: num_fewshot is 1, .*{source}"):
+            ask("mine", num_fewshot=1, task_folders=[str(tmp_path / "tasks")])
+    assert ask("mine", task_folders=[str(tmp_path / "tasks")])
+
+
+def test_the_number_of_examples_in_a_yaml_is_not_passed_over(ask, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "task: mine\nnum_fewshot: 2\nmetadata: {based_on: arc_easy}\n"
+    )
+    examples = documents.write(tmp_path / "examples.jsonl", documents.ARC[:2])
+    data = json_data(tmp_path / "docs.jsonl", documents.ARC[2:]) | {"fewshot_file": examples}
+    folders = [str(tmp_path)]
+    for number in (0, 1):
+        with pytest.raises(
+            UserError, match=f"mine: its YAML says num_fewshot 2 and the config {number}"
+        ):
+            ask("mine", data=data, num_fewshot=number, task_folders=folders)
+    rows = ask("mine", data=data, num_fewshot=2, task_folders=folders)
+    assert rows[0]["context"].count("Question:") == 3
+
+
+def test_what_is_odd_is_a_warning(ask, tmp_path, capsys):
+    docs = [arc(f"Is {n} odd?", ["yes", "no"], "AB", "A") for n in range(3)]
+    docs += [arc("Is it?", ["yes", "yes"], "AB", "A")]
+    examples = documents.write(tmp_path / "examples.jsonl", docs[1:3])
+    data = json_data(tmp_path / "docs.jsonl", docs) | {"fewshot_file": examples}
+    for name in ("arc_easy", "arc_easy_choice"):
+        ask(name, data=data, num_fewshot=1)
+        assert [line for line in capsys.readouterr().out.splitlines() if "warning" in line] == [
+            f"warning: {name}: 1 of 4 questions have options with the same text, "
+            f"{name}/000003 first",
+            f"warning: {name}: 2 of 4 questions are among the worked examples as well, "
+            f"{name}/000001 first",
+        ]

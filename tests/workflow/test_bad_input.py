@@ -2,6 +2,7 @@
 error, and nothing is half-written."""
 
 import json
+import os
 import random
 import shutil
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from alignment_calibration.errors import UserError
+from alignment_calibration.inputs import templates
 from alignment_calibration.inputs.checkpoints import resolve
 from alignment_calibration.inputs.questions import write_questions
 
@@ -38,7 +40,12 @@ metadata:
 """
 
 DOCUMENTS = [
-    {"question": f"What is {n}?", "options": [f"one {n}", f"two {n}", f"three {n}"], "gold": n % 3}
+    {
+        "question": f"What is {n}?",
+        "options": [f"one {n}", f"two {n}", f"three {n}"],
+        "gold": n % 3,
+        "source_choice": [2, 0, 1],
+    }
     for n in range(5)
 ]
 
@@ -97,6 +104,21 @@ BROKEN_DOCUMENTS: dict[str, Any] = {
     "one option": {"options": ["a"], "gold": 0},
     "no option": {"options": [], "gold": 0},
     "options missing": {"options": None},
+    "question null": {"question": None},
+    "an option null": {"options": ["a", None, "c"]},
+    "source_choice of another length": {"source_choice": [0, 1]},
+    "source_choice twice": {"source_choice": [0, 0, 1]},
+    "source_choice out of range": {"source_choice": [1, 2, 3]},
+}
+#: What a data file can only hold for all of its questions alike.
+BROKEN_COLUMNS: dict[str, Any] = {
+    "gold a truth value": {"gold": True},
+    "nested options": {"options": [["a", "b"], ["c"], ["d"]]},
+    "options that are numbers": {"options": [1, 2, 3]},
+    "options that are truth values": {"options": [True, False, True]},
+    "source_choice a number": {"source_choice": 0},
+    "source_choice texts": {"source_choice": ["0", "1", "2"]},
+    "a question that is a list": {"question": ["a", "b"]},
 }
 
 
@@ -108,7 +130,17 @@ def test_broken_questions(tmp_path: Path, name: str, place: str) -> None:
     write_task(tmp_path, [json.dumps(document) for document in documents])
     message = refused(lambda: ask(tmp_path), tmp_path / "out" / "questions.parquet")
     assert "tasks.good.continuation" in message
-    assert place == "first" or "good/000004" in message, message
+    assert f"question good/00000{0 if place == 'first' else 4}: " in message, message
+
+
+@pytest.mark.parametrize("name", BROKEN_COLUMNS)
+def test_broken_columns(tmp_path: Path, name: str) -> None:
+    """The context is a column here: a template would make a text of a list."""
+    write_task(tmp_path, [json.dumps(document | BROKEN_COLUMNS[name]) for document in DOCUMENTS])
+    file = tmp_path / "good.yaml"
+    file.write_text(file.read_text().replace('"Question: {{question}}"', "question"))
+    message = refused(lambda: ask(tmp_path), tmp_path / "out" / "questions.parquet")
+    assert "question good/000000: " in message, message
 
 
 BROKEN_DATA: dict[str, list[str]] = {
@@ -129,6 +161,9 @@ def test_broken_data_files(tmp_path: Path, name: str) -> None:
     assert message.startswith("tasks.good.continuation: ")
 
 
+BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{{', '.join(f'k{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 30)
+)
 BROKEN_TASKS: dict[str, Callable[[str], str]] = {
     "no YAML": lambda text: text + "\n  - [",
     "empty": lambda text: "",
@@ -162,6 +197,33 @@ BROKEN_TASKS: dict[str, Callable[[str], str]] = {
         "doc_to_choice: options", "doc_to_choice: !function evil.run"
     ),
     "code elsewhere": lambda text: text + "class: !function ../../evil.run\n",
+    "code as a key": lambda text: text + "metadata: {? !function evil.run : 1}\n",
+    "code as a key, at the top": lambda text: text + "? !function evil.run\n: 1\n",
+    "code in a set": lambda text: text + "tag: !!set {? !function evil.run}\n",
+    "code in pairs": lambda text: text + "tag: !!pairs [a: !function evil.run]\n",
+    "code in an ordered mapping": lambda text: text + "tag: !!omap [a: !function evil.run]\n",
+    "code as the top level": lambda text: "!function evil.run",
+    "code at an absolute path": lambda text: text + "process_docs: !function FOLDER/evil.run\n",
+    "code as a class": lambda text: text + "class: evil.run\n",
+    "code as a document filter": lambda text: text + "process_docs: evil.run\n",
+    "a prompt of another file": lambda text: text + "use_prompt: FOLDER/evil.yaml:x\n",
+    "a cache elsewhere": lambda text: text.replace(
+        "{data_files: {test:", "{cache_dir: FOLDER/pwned, data_files: {test:"
+    ),
+    "a name that is a path": lambda text: text.replace("task: good", "task: FOLDER/precious"),
+    "a name that goes up": lambda text: text.replace("task: good", "task: ../precious"),
+    "a name with a control character": lambda text: text.replace("task: good", 'task: "go\\aod"'),
+    "an octal number": lambda text: text.replace("doc_to_target: gold", "doc_to_target: 010"),
+    "a key twice": lambda text: text + "doc_to_text: again\n",
+    "a pipe as an include": lambda text: text + "include: pipe\n",
+    "a device as an include": lambda text: text + "include: /dev/zero\n",
+    "a folder as an include": lambda text: text + "include: .\n",
+    "an endless list": lambda text: text + "metadata: &a [*a]\n",
+    "3,000 nested lists": lambda text: text + "tag: " + 3000 * "[" + 3000 * "]" + "\n",
+    "50 MB": lambda text: text + f"description: {50_000_000 * 'x'}\n",
+    "a bomb": lambda text: text + BOMB,
+    "a column that is not there": lambda text: text.replace('"Question: {{question}}"', "qeustion"),
+    "examples among the questions": lambda text: text + "num_fewshot: 2\n",
     "a Python object": lambda text: text + "x: !!python/object/apply:os.system [touch pwned]\n",
     "Jinja that runs code": lambda text: text.replace(
         "{{question}}", "{{ cycler.__init__.__globals__.os.system('touch pwned') }}"
@@ -175,10 +237,15 @@ def test_broken_task_yamls(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
     write_task(tmp_path)
     (tmp_path / "evil.py").write_text("open('pwned', 'w')\ndef run(*_): open('pwned', 'w')\n")
     file = tmp_path / "good.yaml"
-    file.write_text(BROKEN_TASKS[name](file.read_text(encoding="utf-8")), encoding="utf-8")
+    (tmp_path / "evil.yaml").write_text("prompts: {x: {doc_to_text: evil}}\n")
+    (tmp_path / "precious.yaml").write_text("precious\n")
+    os.mkfifo(tmp_path / "pipe")
+    text = BROKEN_TASKS[name](file.read_text(encoding="utf-8")).replace("FOLDER", str(tmp_path))
+    file.write_text(text, encoding="utf-8")
     message = refused(lambda: ask(tmp_path), tmp_path / "out" / "questions.parquet")
     assert message.startswith("tasks.good.continuation: ")
     assert not (tmp_path / "pwned").exists()
+    assert (tmp_path / "precious.yaml").read_text() == "precious\n"
 
 
 @pytest.mark.parametrize(
@@ -194,12 +261,21 @@ def test_broken_task_yamls(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
         "{% include '/etc/passwd' %}",
         "{% for i in range(1000000000) %}{% endfor %}",
         "{{ 1 / 0 }}",
+        "{{ none }}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ ('a' * 40 + 'b') | regex_replace('(a+)+$', '') }}",
+        "{{ 'x' * 20000000000 }}",
+        "{{ question | center(20000000000) }}",
+        "{% for i in range(99999) %}{{ 'x' * 99 }}{% endfor %}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ [0] * 20000000000 }}",
     ],
 )
 def test_broken_letters_templates(
     tmp_path: Path, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(templates, "SECONDS", 0.5)
     write_task(tmp_path)
     output = tmp_path / "out" / "questions.parquet"
     refused(lambda: ask(tmp_path, "good_choice", letters=template), output)

@@ -12,6 +12,7 @@ Snakemake parses the workflow, so nothing heavy may be imported here.
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +26,10 @@ from alignment_calibration.inputs.stock_tasks import (
     stock_names,
     stock_tag,
 )
-from alignment_calibration.inputs.task_yaml import TaskYaml, read_task
+from alignment_calibration.inputs.task_yaml import TaskYaml, Trust, read_task
+
+#: Most files and folders below a folder of the user's: above any collection of tasks, below /proc.
+MAX_ENTRIES = 10_000
 
 _GROUP_KEYS = {"group", "group_alias", "task", "aggregate_metric_list", "metadata", "include"}
 
@@ -43,25 +47,27 @@ class Library:
     """The task YAMLs that names are looked up in: ours, the user's folders, then lm-eval's.
 
     Args:
-        own: The workflow's folder of tasks. Relative `data_files` in it start at the repository.
-        folders: The user's folders; later ones win. `!function` is refused in them.
+        own: The workflow's folder of tasks, beside that of the schemas. Relative `data_files` in it
+            start at the repository.
+        folders: The user's folders; later ones win. Their YAMLs are data and never code.
     """
 
     def __init__(self, own: Path, folders: Sequence[str | Path] = ()) -> None:
         self.own = own.resolve()
-        self.folders = [Path(folder).resolve() for folder in folders]
+        self.folders = [Path(folder).absolute() for folder in folders]
+        self._trust = Trust(
+            (self.own, stock_folder()), self.own.parent / "schemas" / "task.schema.yaml"
+        )
 
     def _read(self, path: Path) -> TaskYaml:
-        return read_task(path, [self.own, stock_folder()])
+        return read_task(path, self._trust)
 
     @cached_property
     def _index(self) -> dict[str, Path]:
         """Tasks and groups outside lm-eval, by name."""
         index = {}
         for folder in (self.own, *self.folders):
-            if not folder.is_dir():
-                raise UserError(f"task_folders: found {str(folder)!r}, which is not a folder")
-            for path in sorted(folder.rglob("*.yaml")):
+            for path in _yamls(folder):
                 config = self._read(path).config
                 name = config.get("group", config.get("task"))
                 if isinstance(name, str):
@@ -85,11 +91,8 @@ class Library:
             read = self._read(self._index[name])
             known = {*read.files, *read.code, *_data_files(self._complete(read.config))}
             found |= {path for path in known if not path.is_relative_to(stock_folder())}
-            members = read.config.get("task")
-            parts = [read.config.get("metadata", {}).get("based_on")]
-            parts += members if isinstance(members, list) else []
-            names_of_parts = [part["task"] if isinstance(part, dict) else part for part in parts]
-            pending += [name for name in names_of_parts if name in self._index]
+            parts = [_based_on(read.config), *_members(read.config)]
+            pending += [part for part in parts if part in self._index]
         return sorted(found)
 
     def definitions(self, names: Iterable[str]) -> list[Definition]:
@@ -100,18 +103,20 @@ class Library:
         """
         found: dict[str, Definition] = {}
         for name in names:
+            before = len(found)
             try:
-                definitions = list(self._expand(name, {}))
+                # One by one: groups of groups can be more than there is time to take apart.
+                for definition in self._expand(name, {}):
+                    if definition.name in found:
+                        raise UserError(
+                            f"the lm-eval task {definition.name!r} comes in twice; "
+                            "name it only once"
+                        )
+                    found[definition.name] = definition
             except RecursionError:
                 raise UserError(f"the lm-eval task {name!r} is made of itself") from None
-            if not definitions:
+            if len(found) == before:
                 raise UserError(f"the lm-eval group {name!r} has no tasks")
-            for definition in definitions:
-                if definition.name in found:
-                    raise UserError(
-                        f"the lm-eval task {definition.name!r} comes in twice; name it only once"
-                    )
-                found[definition.name] = definition
         return list(found.values())
 
     def config(self, definition: Definition) -> dict[str, Any]:
@@ -133,7 +138,7 @@ class Library:
         if path is not None:
             yield from self._expand_file(name, path, overrides)
             return
-        tagged = stock_tag(name)
+        tagged = stock_tag(name, self._trust)
         if not tagged:
             close = difflib.get_close_matches(name, [*self._index, *stock_names()], n=3)
             hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see `lm-eval ls`"
@@ -148,7 +153,7 @@ class Library:
         if "group" in config or isinstance(config.get("task"), list):
             yield from self._expand_members(config, overrides)
             return
-        based_on = config.get("metadata", {}).get("based_on")
+        based_on = _based_on(config)
         files: tuple[Path, ...] = (path,)
         if based_on:
             (base,) = self._expand(based_on, {})
@@ -188,6 +193,41 @@ class Library:
             return str(place / value)
 
         return config | {"dataset_kwargs": kwargs | {"data_files": absolute(kwargs["data_files"])}}
+
+
+def _yamls(folder: Path) -> list[Path]:
+    """The YAML files in a folder and below it, sorted."""
+    if not folder.is_dir():
+        raise UserError(f"task_folders: found {str(folder)!r}, which is not a folder")
+    found: list[Path] = []
+    entries = 0
+    for place, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        if entries > MAX_ENTRIES:
+            raise UserError(
+                f"task_folders: {folder} holds more than {MAX_ENTRIES} files and folders; "
+                "name the folder of the tasks alone"
+            )
+        found += [Path(place, name) for name in files if name.endswith(".yaml")]
+    return sorted(found)
+
+
+def _based_on(config: Mapping[str, Any]) -> str | None:
+    """The task that a YAML completes."""
+    name: str | None = (config.get("metadata") or {}).get("based_on")
+    return name
+
+
+def _members(group: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the members of a group, groups written out within it included; none for a task."""
+    members = group.get("task")
+    for member in members if isinstance(members, list) else []:
+        if isinstance(member, str):
+            yield member
+        elif isinstance(member.get("task"), list):
+            yield from _members(member)
+        else:
+            yield member.get("task", member.get("group"))
 
 
 def _data_files(config: Mapping[str, Any]) -> set[Path]:

@@ -2,15 +2,18 @@
 
 import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from alignment_calibration.contract.scoring import QUESTIONS
-from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.errors import UserError, one_line, shown
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
@@ -80,41 +83,104 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
         UserError: naming the task and the question that cannot be asked.
     """
     name = task.config.task
-    if task.OUTPUT_TYPE != "multiple_choice":
-        raise UserError(f"{name}: its output_type is {task.OUTPUT_TYPE}; needs multiple_choice")
+    if problem := _no_template(task):
+        raise UserError(f"{name}: {problem}")
+    documents = list(islice(task.eval_docs, limit))
+    # Zero-padded, so that questions sort by number within their task.
+    ids = [f"{name}/{number:06d}" for number in range(len(documents))]
+    questions = list(map(partial(_question, task), ids, documents))
     try:
+        if task.stumble:
+            raise task.stumble
         task.build_all_requests(limit=limit, rank=0, world_size=1)
     # Jinja, hooks and lm-eval raise whatever comes to hand.
     except Exception as error:
-        raise UserError(f"{_first_unanswerable(task, error)}") from None
-    by_document = groupby(task.instances, key=lambda instance: instance.doc_id)
-    instances = {number: list(group) for number, group in by_document}
-    for number in range(min(limit or len(task.eval_docs), len(task.eval_docs))):
-        # Zero-padded, so that questions sort by number within their task.
-        question_id = f"{name}/{number:06d}"
-        if number not in instances:  # lm-eval leaves such a question out without a word
-            raise UserError(f"question {question_id}: has no options")
-        yield from _rows_of_question(task, question_id, instances[number])
+        raise UserError(
+            f"{name}: cannot be put in words ({type(error).__name__}: {one_line(error)})"
+        ) from None
+    _warn(task, questions, documents)
+    instances = defaultdict(list)
+    for instance in task.instances:
+        instances[instance.doc_id].append(instance)
+    for number, question in enumerate(questions):
+        for instance in instances[number]:
+            context, continuation = instance.args[:2]
+            yield {
+                "question_id": question.id,
+                "choice": instance.idx,
+                "context": context,
+                "continuation": continuation,
+                "source_choice": question.source[instance.idx],
+                "gold": question.gold,
+                "group": name,
+            }
 
 
-def _rows_of_question(task: Any, question_id: str, instances: Sequence[Any]) -> Iterator[Row]:
-    document = instances[0].doc
-    options = task.doc_to_choice(document)
-    gold = _gold(task, document, options)
-    _check(question_id, gold, options, _listed_options(task, document))
-    source = document.get("source_choice", range(len(options)))
-    # A mutual-information metric adds requests without context behind those of the options.
-    for instance in instances[: len(options)]:
-        context, continuation = instance.args[:2]
-        yield {
-            "question_id": question_id,
-            "choice": instance.idx,
-            "context": context,
-            "continuation": continuation,
-            "source_choice": source[instance.idx],
-            "gold": gold,
-            "group": task.config.task,
-        }
+def _no_template(task: Any) -> str | None:
+    """A column's name that no column has, which lm-eval takes for the text of every question."""
+    template = task.config.doc_to_text
+    if isinstance(template, str) and template.isidentifier() and template not in task.features:
+        return (
+            f"its doc_to_text is {template!r}, which is neither a template nor a column; "
+            f"allowed: {', '.join(task.features)}"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question that can be asked: its options' texts, the index of the right one, and each
+    option's place in the source."""
+
+    id: str
+    options: Sequence[str]
+    gold: int
+    source: Sequence[int]
+
+
+def _question(task: Any, question_id: str, document: Mapping[str, Any]) -> _Question:
+    """Find a question answerable.
+
+    Raises:
+        UserError: naming the question and what is wrong with it.
+    """
+
+    def refuse(problem: str) -> NoReturn:
+        raise UserError(f"question {question_id}: {problem}")
+
+    try:
+        text = task.doc_to_text(document)
+        options = task.doc_to_choice(document)
+        gold = _gold(task, document, options)
+        listed = _listed_options(task, document)
+    # Jinja, hooks and lm-eval raise whatever comes to hand.
+    except Exception as error:
+        refuse(f"cannot be put in words ({type(error).__name__}: {one_line(error)})")
+    if not isinstance(text, str) and not task.multiple_input:
+        refuse(f"its context is {shown(text)}, which is not text")
+    if not isinstance(options, list):  # the letters of a text would be taken for options
+        refuse(f"its options are {shown(options)}, not a list of texts")
+    if len(options) < 2:
+        refuse(f"has {len(options)} option; needs at least 2")
+    if listed and len(listed) != len(options):
+        refuse(f"has {len(listed)} options; a letters prompt has at most {len(LETTERS)}")
+    for number, option in enumerate(listed or options):
+        if not isinstance(option, str):
+            refuse(f"option {number} is {shown(option)}, which is not text")
+        if not option.strip():
+            refuse(f"option {number} is an empty string")
+    if not _is_index(gold) or not 0 <= gold < len(options):
+        refuse(f"gold is {shown(gold)}; allowed: 0 to {len(options) - 1}")
+    source = document.get("source_choice", list(range(len(options))))
+    if not isinstance(source, list) or not all(map(_is_index, source)):
+        refuse(f"source_choice is {shown(source)}, not a list of numbers")
+    if sorted(source) != list(range(len(options))):
+        refuse(f"source_choice is {shown(source)}; needs each of 0 to {len(options) - 1} once")
+    return _Question(question_id, listed or options, gold, source)
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _gold(task: Any, document: Mapping[str, Any], options: Sequence[str]) -> Any:
@@ -125,7 +191,7 @@ def _gold(task: Any, document: Mapping[str, Any], options: Sequence[str]) -> Any
     return options.index(gold) if isinstance(gold, str) and gold in options else gold
 
 
-def _listed_options(task: Any, document: Mapping[str, Any]) -> list[str]:
+def _listed_options(task: Any, document: Mapping[str, Any]) -> list[Any]:
     """The options that a letters prompt of ours lists; none for any other prompt."""
     from lm_eval.utils import apply_template
 
@@ -133,41 +199,26 @@ def _listed_options(task: Any, document: Mapping[str, Any]) -> list[str]:
     if not expressions:
         return []
     listed = json.loads(apply_template(f"{{{{ ({expressions['options']}) | tojson }}}}", document))
-    return [str(option) for option in listed]
+    return [
+        str(option) if isinstance(option, float) or _is_index(option) else option
+        for option in (listed if isinstance(listed, list) else [listed])
+    ]
 
 
-def _check(question_id: str, gold: Any, options: Sequence[str], listed: Sequence[str]) -> None:
-    """Find a question answerable.
-
-    Raises:
-        UserError: naming the question.
-    """
-    if isinstance(options, str):  # its letters would be taken for options
-        raise UserError(f"question {question_id}: its options are one text, not a list of texts")
-    if len(options) < 2:
-        raise UserError(f"question {question_id}: has {len(options)} option; needs at least 2")
-    if listed and len(listed) != len(options):
-        raise UserError(
-            f"question {question_id}: has {len(listed)} options; a letters prompt has at most "
-            f"{len(LETTERS)}"
+def _warn(task: Any, questions: Sequence[_Question], documents: Sequence[Any]) -> None:
+    """Print what may be meant, and probably is not."""
+    name = task.config.task
+    alike = [q.id for q in questions if len(set(q.options)) < len(q.options)]
+    if alike:
+        print(
+            f"warning: {name}: {len(alike)} of {len(questions)} questions have options with the "
+            f"same text, {alike[0]} first"
         )
-    for number, option in enumerate(listed or options):
-        if not option.strip():
-            raise UserError(f"question {question_id}: option {number} is an empty string")
-    if not isinstance(gold, int) or not 0 <= gold < len(options):
-        raise UserError(
-            f"question {question_id}: gold is {gold!r}; allowed: 0 to {len(options) - 1}"
-        )
-
-
-def _first_unanswerable(task: Any, error: Exception) -> str:
-    """Which question lm-eval stumbled over, and why."""
-    for number, document in enumerate(task.eval_docs):
-        try:
-            task.doc_to_text(document)
-            list(task.doc_to_choice(document))
-            task.doc_to_target(document)
-        except Exception as cause:
-            kind = f"{type(cause).__name__}: {one_line(cause)}"
-            return f"question {task.config.task}/{number:06d}: cannot be put in words ({kind})"
-    return f"{task.config.task}: cannot be put in words ({type(error).__name__}: {one_line(error)})"
+    if task.config.num_fewshot:
+        examples = {repr(document) for document in task.fewshot_docs() or []}
+        shared = [q.id for q, d in zip(questions, documents, strict=True) if repr(d) in examples]
+        if shared:
+            print(
+                f"warning: {name}: {len(shared)} of {len(questions)} questions are among the "
+                f"worked examples as well, {shared[0]} first"
+            )

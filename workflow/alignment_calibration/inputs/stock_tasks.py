@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.inputs.task_yaml import read_task
+from alignment_calibration.inputs.task_yaml import Trust, read_task
 
 
 @cache
@@ -64,7 +64,7 @@ def stock_file(name: str) -> Path | None:
     return None
 
 
-def stock_tag(name: str) -> list[tuple[str, Path]]:
+def stock_tag(name: str, trust: Trust) -> list[tuple[str, Path]]:
     """lm-eval's tasks with this tag, by name; a task has the tags of what it includes, too."""
     word = re.compile(rb"""["'\s\[,-]""" + re.escape(name.encode()) + rb"""["'\s\],]""")
     naming = {path.parent for path in _yamls() if word.search(_content(path) + b"\n")}
@@ -72,7 +72,7 @@ def stock_tag(name: str) -> list[tuple[str, Path]]:
     for path in _yamls():
         if path.parent in naming and path.suffix == ".yaml":
             try:
-                config = read_task(path, [stock_folder()]).config
+                config = read_task(path, trust).config
             except UserError:  # a form that is not taken here, as a group with tasks written out
                 continue
             tags = config.get("tag") or []

@@ -42,5 +42,4 @@ def letters_prompt(expressions: Mapping[str, str], template: str) -> dict[str, A
         ),
         "doc_to_choice": f"{{{{ {LETTERS!r}[:({options}) | length] | list }}}}",
         "target_delimiter": " ",
-        "should_decontaminate": False,
     }
