@@ -429,7 +429,7 @@ def test_where_a_tasks_examples_come_from(ask, tmp_path, splits, source):
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": files},
         "output_type": "multiple_choice",
-        "doc_to_text": "{{goal}}",
+        "doc_to_text": "Goal: {{goal}}",
         "doc_to_choice": "{{[sol1, sol2]}}",
         "doc_to_target": "label",
         **splits,
