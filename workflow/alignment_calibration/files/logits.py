@@ -70,7 +70,7 @@ def expected_identity(
 
 def write_logits(path: str | Path, rows: pa.Table, identity: Mapping[str, Any]) -> None:
     """Write a cell's logit file, whole or not at all."""
-    write_parquet(path, rows, identity, digest=True)
+    write_parquet(path, rows, identity)
 
 
 def write_receipt(receipt: str | Path, identity: Mapping[str, Any], digest: str) -> None:

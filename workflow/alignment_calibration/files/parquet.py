@@ -19,23 +19,18 @@ _AGAIN = "delete it and run the workflow again"
 
 
 def write_parquet(
-    path: str | Path,
-    table: pa.Table,
-    identity: Mapping[str, Any] | None = None,
-    digest: bool = False,
+    path: str | Path, table: pa.Table, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a table.
+    """Write a table, with a digest of its values, which `read_parquet` compares.
 
     Args:
         path: of the file.
         table: its rows.
         identity: what decides its content; goes into the file's metadata.
-        digest: note a digest of the values, which `read_parquet` compares. Pages have checksums
-            as it is, but the headers of pages have none. The values may not be null.
     """
-    metadata = {} if identity is None else {IDENTITY_KEY: canonical_json(identity).encode()}
-    if digest:
-        metadata[_DIGEST_KEY] = values_digest(table).encode()
+    metadata = {_DIGEST_KEY: values_digest(table).encode()}
+    if identity is not None:
+        metadata[IDENTITY_KEY] = canonical_json(identity).encode()
     with atomic_path(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(metadata),
@@ -66,8 +61,8 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
         if table.num_rows != file.metadata.num_rows:
             raise pa.ArrowInvalid("its counts of rows disagree")
         metadata = file.schema_arrow.metadata or {}
-        if _DIGEST_KEY in metadata and metadata[_DIGEST_KEY] != values_digest(table).encode():
-            raise pa.ArrowInvalid("its values are not those that were written")
+        if metadata.get(_DIGEST_KEY) != values_digest(table).encode():
+            raise pa.ArrowInvalid("its values are not those that the workflow wrote")
     found = {field.name: field.type for field in table.schema}
     wanted = {field.name: field.type for field in schema}
     if found != wanted:
@@ -100,14 +95,25 @@ def read_identity(path: str | Path, mend: str | None = None) -> Any:
 
 
 def values_digest(table: pa.Table) -> str:
-    """SHA-256 over the values of a table without nulls, in hexadecimal."""
+    """SHA-256 over the values of a table, in hexadecimal; the same for the same values.
+
+    (The checksums of Parquet's pages leave out their headers, and a file may be written anew.)
+    """
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table[name].combine_chunks()
-        if pa.types.is_boolean(column.type):  # eight to a byte, the last of which has room to spare
-            column = column.cast(pa.uint8())
-        digest.update(pa.record_batch([column], [name]).serialize())
+        digest.update(_serialised(name, column.is_valid()))
+        if column.null_count:  # what stands in the place of a null is left to chance
+            column = column.filter(column.is_valid())
+        digest.update(_serialised(name, column))
     return digest.hexdigest()
+
+
+def _serialised(name: str, column: pa.Array) -> pa.Buffer:
+    if pa.types.is_boolean(column.type):  # eight to a byte, the last of which has room to spare
+        column = column.cast(pa.uint8())
+    # In one piece from its beginning: a part of a larger array is written otherwise.
+    return pa.record_batch([pa.concat_arrays([column])], [name]).serialize()
 
 
 @contextlib.contextmanager
