@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.parquet import values_digest, read_parquet, write_parquet
+from alignment_calibration.files.parquet import read_parquet, values_digest, write_parquet
 
 TABLE = pa.table(
     {

@@ -22,6 +22,7 @@ from alignment_calibration.contract.pairs import (
 )
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.files.parquet import read_identity, write_parquet
 from alignment_calibration.pairs.changes import changes_of_pairs, join_metrics, read_changes
 from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
@@ -123,7 +124,7 @@ def test_a_base_of_0_has_no_rate(tmp_path, study):
     frame.loc[frame.metric == "ece", "value"] = 0.0
     path = tmp_path / "zero.parquet"
     zero = pa.Table.from_pandas(frame, schema=table.schema.remove_metadata(), preserve_index=False)
-    pq.write_table(zero.replace_schema_metadata(table.schema.metadata), path)
+    write_parquet(path, zero, read_identity(files["base"]))
     changes = read_changes(files | {"base": path}, PAIRS)
     of_ece = changes[changes.metric == "ece"]
     assert of_ece.change_rate.isna().all()

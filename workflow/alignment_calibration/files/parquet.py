@@ -102,8 +102,8 @@ def values_digest(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table[name].combine_chunks()
-        digest.update(_serialised(name, column.is_valid()))
         if column.null_count:  # what stands in the place of a null is left to chance
+            digest.update(_serialised(name, column.is_valid()))
             column = column.filter(column.is_valid())
         digest.update(_serialised(name, column))
     return digest.hexdigest()
