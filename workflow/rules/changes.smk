@@ -6,7 +6,6 @@ rule permutations:
     input:
         base=of_pair("base"),
         aligned=of_pair("aligned"),
-        code=code("permutations"),
     output:
         f"{RESULTS}/permutations/{{pair}}.parquet",
     log:
@@ -19,6 +18,7 @@ rule permutations:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("permutations"),
         slice=statistics_slice(
             "bins",
             "permutations",
@@ -36,7 +36,6 @@ rule changes:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
         reliability=expand(f"{RESULTS}/reliability/{{model}}.parquet", model=MODELS),
         permutations=expand(f"{RESULTS}/permutations/{{pair}}.parquet", pair=PAIRS),
-        code=code("changes"),
     output:
         metrics=f"{RESULTS}/metrics.parquet",
         metrics_csv=f"{RESULTS}/metrics.csv",
@@ -58,6 +57,7 @@ rule changes:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("changes"),
         slice=statistics_slice(
             "permutations", "seed", models=MODELS, pairs=STUDY["pairs"]
         ),

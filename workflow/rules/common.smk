@@ -7,7 +7,8 @@ from pathlib import Path
 import alignment_calibration
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import canonical_json
-from alignment_calibration.inputs.code import imported_code
+from alignment_calibration.inputs.code import digest_of_code
+from alignment_calibration.inputs.fingerprint import fingerprint
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     FIGURES,
@@ -88,17 +89,29 @@ wildcard_constraints:
     prompt=one_of(PROMPT_NAMES),
 
 
+def records():
+    """A file beside Snakemake's records, an input of the first steps.
+
+    Without records (lost, or results copied elsewhere) Snakemake would go by dates and take files
+    for current whatever the config says. Then this file is new, and all steps are run again: of
+    what was scored nothing, since the scorer knows its files.
+    """
+    file = Path(".snakemake", "alignment_calibration")
+    file.parent.mkdir(exist_ok=True)
+    if not file.exists():
+        file.touch()
+    return str(file)
+
+
+RECORDS = records()
+
+
 def code(script, *by_name):
-    """A script, the modules of the package that it finds by name, and all that these import. As
-    inputs they re-run a step after an edit (and, compared by checksum, not after a touch).
+    """A digest of a script, of the modules of the package that it finds by name, and of all that
+    these import. As a param it re-runs a step after an edit, and not after a touch.
     """
     modules = [PACKAGE / f"{module}.py" for module in by_name]
-    return code_of(WORKFLOW / "scripts" / f"{script}.py", *modules)
-
-
-def code_of(*entries):
-    """The same of any files of the package."""
-    return sorted({str(path) for entry in entries for path in imported_code(entry)})
+    return digest_of_code(WORKFLOW / "scripts" / f"{script}.py", *modules)
 
 
 def config_slice(*keys):
@@ -191,8 +204,7 @@ def figure_outputs(study):
 
 
 def local_checkpoint(wildcards):
-    """Files of a local checkpoint, so that a changed one is seen. None if the folder is missing:
-    the step itself says so best."""
+    """Files of a local checkpoint. None if the folder is missing: the step itself says so best."""
     spec = STUDY["models"][wildcards.model]
     if "path" not in spec:
         return []
@@ -223,8 +235,8 @@ def questions_slice(wildcards):
 
 
 def question_sources(wildcards):
-    """Task YAMLs of ours and local data files, so that an edit is seen. A missing file is left
-    out: the step itself says so best."""
+    """Task YAMLs of ours and the user's, code that they name, and local data files. A missing file
+    is left out: the step itself says so best."""
     spec = STUDY["tasks"][wildcards.task]
     patterns = [v for k, v in (spec["data"] or {}).items() if k.endswith("file")]
     files = [
@@ -288,3 +300,11 @@ def cpu_threads():
     limits = workflow.global_resources
     at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
     return max(1, cores // max(1, at_once))
+
+
+def remove_unfinished():
+    """Remove the outputs of all jobs that this run planned and did not finish."""
+    if workflow.is_main_process:
+        for job in workflow.dag.needrun_jobs():
+            for output in job.output:
+                Path(output).unlink(missing_ok=True)

@@ -6,7 +6,6 @@ rule confidences:
         receipts=lambda w: receipts(w.model),
         questions=question_files(),
         model=f"{RESULTS}/models/{{model}}.json",
-        code=code("confidences"),
     output:
         expand(f"{RESULTS}/confidences/{{{{model}}}}/{{task}}.parquet", task=TASKS),
     log:
@@ -19,6 +18,7 @@ rule confidences:
         mem_mb=1000,
         runtime=30,
     params:
+        code=code("confidences"),
         slice=canonical_json(
             {"cells": CELLS, "methods": STUDY["methods"], "tasks": TASKS}
         ),

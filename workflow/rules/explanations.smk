@@ -10,7 +10,6 @@ rule explanations:
             model=MODELS,
             task=TASKS,
         ),
-        code=code("explanations"),
     output:
         temperature=f"{RESULTS}/temperature.parquet",
         decomposition=f"{RESULTS}/decomposition.parquet",
@@ -25,6 +24,7 @@ rule explanations:
         mem_mb=2000,
         runtime=60,
     params:
+        code=code("explanations"),
         slice=statistics_slice(
             "bins",
             "tace_threshold",

@@ -6,7 +6,6 @@ rule figures:
     input:
         tidy=tidy_files(FIGURES, STUDY["study"]),
         templates=caption_templates(STUDY["study"]),
-        code=exhibit_code("figures", FIGURES, STUDY["study"]),
     output:
         **figure_outputs(STUDY["study"]),
     log:
@@ -17,6 +16,7 @@ rule figures:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=exhibit_code("figures", FIGURES, STUDY["study"]),
         slice=figures_slice(STUDY["study"]),
     script:
         "../scripts/figures.py"
@@ -26,7 +26,6 @@ use rule figures as published_figures with:
     input:
         tidy=tidy_files(FIGURES, PUBLISHED),
         templates=caption_templates(PUBLISHED),
-        code=exhibit_code("figures", FIGURES, PUBLISHED),
     output:
         **figure_outputs(PUBLISHED),
     log:
@@ -34,4 +33,5 @@ use rule figures as published_figures with:
     benchmark:
         f"results/{PUBLISHED}/benchmarks/figures.tsv"
     params:
+        code=exhibit_code("figures", FIGURES, PUBLISHED),
         slice=figures_slice(PUBLISHED),

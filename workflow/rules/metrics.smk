@@ -6,7 +6,6 @@ rule metrics:
         confidences=lambda w: [
             f"{RESULTS}/confidences/{w.model}/{task}.parquet" for task in TASKS
         ],
-        code=code("metrics"),
     output:
         metrics=f"{RESULTS}/metrics/{{model}}.parquet",
         reliability=f"{RESULTS}/reliability/{{model}}.parquet",
@@ -20,6 +19,7 @@ rule metrics:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("metrics"),
         slice=statistics_slice(
             "bins",
             "resamples",

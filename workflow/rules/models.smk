@@ -9,8 +9,7 @@ localrules:
 
 rule models:
     input:
-        checkpoint=local_checkpoint,
-        code=code("models"),
+        records=RECORDS,
     output:
         f"{RESULTS}/models/{{model}}.json",
     log:
@@ -20,7 +19,9 @@ rule models:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=code("models"),
         spec=lambda w: canonical_json(STUDY["models"][w.model]),
+        checkpoint=lambda w: fingerprint(local_checkpoint(w)),
         converted=lambda w: f"{RESULTS}/models/{w.model}",
     script:
         "../scripts/models.py"

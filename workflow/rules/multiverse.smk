@@ -8,7 +8,6 @@ rule pair_multiverse:
         questions=question_files(),
         base_json=model_json("base"),
         aligned_json=model_json("aligned"),
-        code=code("pair_multiverse"),
     output:
         f"{RESULTS}/multiverse/{{pair}}.parquet",
     log:
@@ -21,6 +20,7 @@ rule pair_multiverse:
         mem_mb=3000,
         runtime=60,
     params:
+        code=code("pair_multiverse"),
         slice=statistics_slice("permutations", "seed", cells=CELLS),
         identities=lambda w: [
             identity_slice(STUDY["pairs"][w.pair][stage]) for stage in STAGES
@@ -32,7 +32,6 @@ rule pair_multiverse:
 rule multiverse:
     input:
         parts=expand(f"{RESULTS}/multiverse/{{pair}}.parquet", pair=PAIRS),
-        code=code("multiverse"),
     output:
         f"{RESULTS}/multiverse.parquet",
     log:
@@ -42,5 +41,7 @@ rule multiverse:
     localrule: True
     conda:
         "../../envs/workflow.yaml"
+    params:
+        code=code("multiverse"),
     script:
         "../scripts/multiverse.py"

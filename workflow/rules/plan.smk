@@ -2,8 +2,6 @@
 
 
 rule plan:
-    input:
-        code=code("plan"),
     log:
         f"{LOGS}/plan.log",
     # No benchmark: it would be a file to make, and the plan is printed each time it is asked for.
@@ -11,6 +9,7 @@ rule plan:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=code("plan"),
         study=canonical_json(STUDY),
         results=RESULTS,
     script:

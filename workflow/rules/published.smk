@@ -4,7 +4,7 @@
 rule published_changes:
     input:
         published=PUBLISHED_CHANGES,
-        code=code("published_changes"),
+        records=RECORDS,
     output:
         changes=f"results/{PUBLISHED}/changes.parquet",
         changes_csv=f"results/{PUBLISHED}/changes.csv",
@@ -18,6 +18,7 @@ rule published_changes:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=code("published_changes"),
         slice=statistics_slice("permutations", "seed"),
     script:
         "../scripts/published_changes.py"
@@ -26,7 +27,6 @@ rule published_changes:
 rule published_audit:
     input:
         published=PUBLISHED_CHANGES,
-        code=code("published_audit"),
     output:
         f"results/{PUBLISHED}/audit.parquet",
     log:
@@ -36,6 +36,8 @@ rule published_audit:
     localrule: True
     conda:
         "../../envs/workflow.yaml"
+    params:
+        code=code("published_audit"),
     script:
         "../scripts/published_audit.py"
 

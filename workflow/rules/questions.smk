@@ -12,8 +12,7 @@ localrules:
 
 rule questions:
     input:
-        sources=question_sources,
-        code=code("questions"),
+        records=RECORDS,
     output:
         f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
     log:
@@ -23,6 +22,8 @@ rule questions:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=code("questions"),
         slice=questions_slice,
+        sources=lambda w: fingerprint(question_sources(w)),
     script:
         "../scripts/questions.py"

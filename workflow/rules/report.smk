@@ -9,7 +9,6 @@ rule run_summary:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
         receipts=[receipts(model) for model in MODELS],
         caption=str(WORKFLOW / "report/run_summary.rst"),
-        code=code("run_summary"),
     output:
         summary=report(
             f"{RESULTS}/run_summary.json",
@@ -26,6 +25,7 @@ rule run_summary:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=code("run_summary"),
         slice=config_slice(
             "study", "pairs", "tasks", "methods", "metrics", "statistics", "scoring"
         ),

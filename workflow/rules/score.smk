@@ -25,7 +25,6 @@ if STUDY["scoring"]["load_once"]:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
             questions=question_files(),
-            code=code_of(PACKAGE / "scoring" / "__main__.py"),
         output:
             receipts("{model}"),
         log:
@@ -41,6 +40,7 @@ if STUDY["scoring"]["load_once"]:
             mem_mb=lambda w, attempt: 16000 * attempt,
             runtime=lambda w, attempt: 1440 * attempt,
         params:
+            code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
@@ -52,7 +52,6 @@ else:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
             questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
-            code=code_of(PACKAGE / "scoring" / "__main__.py"),
         output:
             f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.receipt.json",
         log:
@@ -68,6 +67,7 @@ else:
             mem_mb=lambda w, attempt: 16000 * attempt,
             runtime=lambda w, attempt: 240 * attempt,
         params:
+            code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:

@@ -4,7 +4,6 @@
 rule tables:
     input:
         tidy=tidy_files(TABLES, STUDY["study"]),
-        code=exhibit_code("tables", TABLES, STUDY["study"]),
     output:
         table_outputs(STUDY["study"]),
     log:
@@ -15,6 +14,7 @@ rule tables:
     conda:
         "../../envs/workflow.yaml"
     params:
+        code=exhibit_code("tables", TABLES, STUDY["study"]),
         slice=canonical_json({"reads": reads_of(TABLES, STUDY["study"])}),
     script:
         "../scripts/tables.py"
@@ -23,7 +23,6 @@ rule tables:
 use rule tables as published_tables with:
     input:
         tidy=tidy_files(TABLES, PUBLISHED),
-        code=exhibit_code("tables", TABLES, PUBLISHED),
     output:
         table_outputs(PUBLISHED),
     log:
@@ -31,4 +30,5 @@ use rule tables as published_tables with:
     benchmark:
         f"results/{PUBLISHED}/benchmarks/tables.tsv"
     params:
+        code=exhibit_code("tables", TABLES, PUBLISHED),
         slice=canonical_json({"reads": reads_of(TABLES, PUBLISHED)}),

@@ -35,10 +35,10 @@ def imported_code(entry: Path) -> list[Path]:
     return sorted(found)
 
 
-def digest_of_code(entry: Path) -> str:
+def digest_of_code(*entries: Path) -> str:
     """A hexadecimal digest of the contents of `imported_code`, which changes with any of them."""
     digest = hashlib.sha256()
-    for file in imported_code(entry):
+    for file in sorted({file for entry in entries for file in imported_code(entry)}):
         digest.update(_digest(file))
     return digest.hexdigest()[:16]
 
