@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale
 
-Dry-runs the reference study and a generated one of 100 models and 60 tasks (12,000 score jobs), and
+Dry-runs the reference study and a generated one of 100 models and 60 tasks (12,000 cells), and
 prints for each the jobs planned, wall time, CPU time and peak memory.
 """
 
@@ -62,7 +62,7 @@ def measure(config: Path) -> str:
         sys.exit(text[-2000:])
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
     return (
-        f"{jobs['total']} jobs, {jobs['score']} of them score: {seconds:.1f} s, "
+        f"{jobs['total']} jobs, {jobs['score_model']} of them score_model: {seconds:.1f} s, "
         f"CPU {usage.ru_utime + usage.ru_stime:.1f} s, {usage.ru_maxrss / 2**20:.2f} GiB"
     )
 
