@@ -13,7 +13,7 @@ from tests.support.study import DEMO_CONFIG, Study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
-#: Clicks as a reader would: the results, the first figure, what is known of it. What was seen
+#: Clicks as a reader would: the results, a figure, what is known of it. What was seen
 #: comes back in the page's title.
 CLICKS = """
 <script>
@@ -32,7 +32,9 @@ window.addEventListener("load", async () => {
     const links = () => [...document.querySelectorAll("a")];
     (await found(() => links().find(a => a.textContent.trim() === "Results"))).click();
     const buttons = await found(() => {
-      const all = document.querySelectorAll("table tbody tr:first-child a");
+      const rows = [...document.querySelectorAll("table tbody tr")];
+      const row = rows.find(row => row.textContent.includes("figure1"));
+      const all = row ? row.querySelectorAll("a") : [];
       return all.length > 1 && all;
     });
     buttons[0].click();
