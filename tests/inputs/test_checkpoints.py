@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.inputs.checkpoints import resolve
+from alignment_calibration.inputs.checkpoints import checkpoint_files, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -83,7 +83,7 @@ def test_missing_parts_are_named(tmp_path, checkpoint):
     (checkpoint / "config.json").unlink()
     refused(tmp_path, "has no config.json", path=str(checkpoint))
     (checkpoint / "adapter_config.json").write_text("{}")
-    refused(tmp_path, "merge the two", path=str(checkpoint))
+    refused(tmp_path, "holds an adapter; merge it", path=str(checkpoint))
 
 
 def test_only_safetensors_are_taken(tmp_path, checkpoint):
@@ -107,6 +107,58 @@ def test_every_shard_of_an_index_must_be_there(tmp_path, checkpoint):
     refused(tmp_path, "lacks 1 of 2 shards .* model-00002-of-00002", path=str(checkpoint))
     save_file({"w2": np.zeros(1)}, checkpoint / "model-00002-of-00002.safetensors")
     assert len(described(tmp_path, path=str(checkpoint))["files"]) == 5
+
+
+def test_a_shard_in_a_folder_below_counts(tmp_path, checkpoint):
+    """Not only what lies beside the index: all that is loaded."""
+    (checkpoint / "parts").mkdir()
+    shard = checkpoint / "parts" / "one.safetensors"
+    (checkpoint / "model.safetensors").rename(shard)
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"weight": "parts/one.safetensors"}}))
+    first = described(tmp_path, path=str(checkpoint))
+    assert [file["name"] for file in first["files"]] == [
+        "config.json",
+        "model.safetensors.index.json",
+        "parts/one.safetensors",
+        "tokenizer.json",
+    ]
+    assert shard in checkpoint_files(checkpoint, spec())
+    save_file({"weight": np.ones(8, np.float32)}, shard)
+    assert described(tmp_path, path=str(checkpoint))["revision"] != first["revision"]
+
+
+def test_shards_outside_the_folder_are_refused(tmp_path, checkpoint):
+    (checkpoint / "model.safetensors").rename(tmp_path / "other.safetensors")
+    index = checkpoint / "model.safetensors.index.json"
+    for name in ("../other.safetensors", str(tmp_path / "other.safetensors")):
+        index.write_text(json.dumps({"weight_map": {"weight": name}}))
+        refused(tmp_path, "which is outside the folder", path=str(checkpoint))
+        assert tmp_path / "other.safetensors" not in checkpoint_files(checkpoint, spec())
+
+
+def test_only_the_hubs_cache_names_files_by_their_content(tmp_path, monkeypatch, checkpoint):
+    """A link to a file whose name looks like a hash, in the cache and anywhere else."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    weights = checkpoint / "model.safetensors"
+    content = weights.read_bytes()
+    name = "0" * 64
+    for folder, trusted in (
+        (cache / "models--org--name" / "blobs", True),
+        (cache / "models--org--name" / "else", False),
+        (tmp_path / "elsewhere" / "blobs", False),
+    ):
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+        weights.unlink()
+        weights.symlink_to(folder / name)
+        (found,) = [
+            file["sha256"]
+            for file in described(tmp_path, path=str(checkpoint))["files"]
+            if file["name"] == "model.safetensors"
+        ]
+        assert found == (name if trusted else hashlib.sha256(content).hexdigest())
 
 
 def test_code_of_the_checkpoint_counts_only_if_it_is_trusted(tmp_path, checkpoint, capsys):

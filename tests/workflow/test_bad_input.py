@@ -376,6 +376,10 @@ BROKEN_CHECKPOINTS: dict[str, Callable[[Path], None]] = {
     "no weights": without("model.safetensors"),
     "nothing": without(*(file.name for file in CHECKPOINT.iterdir())),
     "an adapter": adapter,
+    "an adapter beside the weights": replaced("adapter_config.json", b"{}"),
+    "weights of another name": edited(
+        "config.json", lambda c: c.update(transformers_weights="other.safetensors")
+    ),
     "only pickled weights": pickled,
     "config is no JSON": replaced("config.json", b"{"),
     "config is a list": replaced("config.json", b"[]"),
@@ -387,7 +391,8 @@ BROKEN_CHECKPOINTS: dict[str, Callable[[Path], None]] = {
         "model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     ),
     "shards missing": sharded({"weight_map": {"a": "model-00002-of-00002.safetensors"}}),
-    "shards elsewhere": sharded({"weight_map": {"a": "../../../weights.safetensors"}}),
+    "shards elsewhere": sharded({"weight_map": {"a": "../checkpoint/model.safetensors"}}),
+    "shards anywhere": sharded({"weight_map": {"a": str(CHECKPOINT / "model.safetensors")}}),
     "no shards": sharded({"weight_map": {}}),
     "no list of shards": sharded({"weights": {}}),
     "index is no JSON": sharded("{"),
@@ -419,6 +424,15 @@ UNLOADABLE: dict[str, Callable[[Path], None]] = {
     "another width": edited("config.json", lambda c: c.update(hidden_size=2 * c["hidden_size"])),
     "more layers": edited(
         "config.json", lambda c: c.update(num_hidden_layers=c["num_hidden_layers"] + 1)
+    ),
+    "fewer layers": edited(
+        "config.json", lambda c: c.update(num_hidden_layers=c["num_hidden_layers"] - 1)
+    ),
+    "a token without embedding": edited(
+        "tokenizer.json",
+        lambda t: t["added_tokens"].append(
+            {**t["added_tokens"][0], "content": "<new>", "id": 10_000}
+        ),
     ),
     "another vocabulary": edited("config.json", lambda c: c.update(vocab_size=17)),
     "heads that do not fit": edited("config.json", lambda c: c.update(num_attention_heads=7)),

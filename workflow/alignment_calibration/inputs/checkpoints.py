@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.errors import UserError, one_line, shown
 from alignment_calibration.files.atomic import sha256, write_json
 
 #: The files of a checkpoint that are read, in its top folder only. Weights that need unpickling,
@@ -22,6 +22,9 @@ CODE_PATTERN = "*.py"
 #: `consolidated*` repeats the weights in a layout that transformers does not read.
 IGNORED = ("*/*", "consolidated*")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
+#: The weights that transformers loads, the first of the two that is there.
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 Spec = Mapping[str, Any]
@@ -65,7 +68,11 @@ def resolve(slug: str, spec: Spec, converted: str | Path, output: str | Path) ->
         folder = Path(converted)
     check(where, folder)
     files = [
-        {"name": file.name, "size": file.stat().st_size, "sha256": _hash(file)}
+        {
+            "name": file.relative_to(folder).as_posix(),
+            "size": file.stat().st_size,
+            "sha256": _hash(file),
+        }
         for file in checkpoint_files(folder, spec)
     ]
     if revision is None:
@@ -84,7 +91,8 @@ def resolve(slug: str, spec: Spec, converted: str | Path, output: str | Path) ->
 
 
 def checkpoint_files(folder: str | Path, spec: Spec) -> list[Path]:
-    """The files of a local checkpoint that decide what is computed, sorted by name.
+    """The files of a local checkpoint that decide what is computed, sorted by name: those of its
+    top folder, and the shards of its weights wherever in it they are.
 
     Empty if there is no such folder.
     """
@@ -92,13 +100,18 @@ def checkpoint_files(folder: str | Path, spec: Spec) -> list[Path]:
     if not folder.is_dir():
         return []
     patterns = [*PATTERNS, *([CODE_PATTERN] if spec["trust_remote_code"] else [])]
-    return sorted(
+    top = {
         file
         for file in folder.iterdir()
         if file.is_file()
         and any(fnmatch(file.name, pattern) for pattern in patterns)
         and not any(fnmatch(file.name, pattern) for pattern in IGNORED)
-    )
+    }
+    try:
+        shards = _weights("", folder)
+    except UserError:  # the step itself says so best
+        shards = []
+    return sorted(top.union(shards))
 
 
 def check(where: str, folder: Path) -> None:
@@ -107,14 +120,19 @@ def check(where: str, folder: Path) -> None:
     Raises:
         UserError: naming the folder or file and what is wrong with it.
     """
+    if (folder / "adapter_config.json").is_file():
+        # Beside whole weights, too: it would be loaded or not as `peft` is installed or not.
+        raise UserError(
+            f"{where}: {folder} holds an adapter; merge it with its base model and name the merged "
+            "checkpoint"
+        )
     if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise UserError(
-                f"{where}: {folder} holds an adapter without its base model; "
-                "merge the two and name the merged checkpoint"
-            )
         raise UserError(f"{where}: {folder} has no config.json, so it is not a checkpoint")
-    _read_object(where, folder / "config.json")
+    if "transformers_weights" in _read_object(where, folder / "config.json"):
+        raise UserError(
+            f"{where}: {folder / 'config.json'} names weights of its own (transformers_weights); "
+            f"expected {WEIGHTS} or {INDEX}"
+        )
     if not _any(folder, TOKENIZERS):
         raise UserError(
             f"{where}: {folder} has no tokenizer; expected one of {', '.join(TOKENIZERS)}"
@@ -125,9 +143,9 @@ def check(where: str, folder: Path) -> None:
 
 def _weights(where: str, folder: Path) -> list[Path]:
     """The safetensors files that transformers would load."""
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
+    index = folder / INDEX
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
     if not index.is_file():
         pickled = _any(folder, PICKLED)
         if pickled:
@@ -135,14 +153,17 @@ def _weights(where: str, folder: Path) -> list[Path]:
                 f"{where}: {folder} has only pickled weights ({pickled}), which are not loaded "
                 "because unpickling can run any code; save the model as safetensors"
             )
-        raise UserError(
-            f"{where}: {folder} has no weights; "
-            "expected model.safetensors or model.safetensors.index.json"
-        )
+        raise UserError(f"{where}: {folder} has no weights; expected {WEIGHTS} or {INDEX}")
     shards = _read_object(where, index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise UserError(f"{where}: {index} lists no weights under 'weight_map'")
-    files = [folder / name for name in sorted({str(name) for name in shards.values()})]
+    names = sorted({str(name) for name in shards.values()})
+    for name in names:
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise UserError(
+                f"{where}: {index} lists the shard {shown(name)}, which is outside the folder"
+            )
+    files = [folder / name for name in names]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise UserError(
@@ -183,10 +204,19 @@ def _hash(file: Path) -> str:
     """SHA-256 of a file.
 
     The hub's cache names the content of a large file by its SHA-256, so that 140 GB need not be
-    read again just after they were downloaded.
+    read again just after they were downloaded. Elsewhere a link may bear any name.
     """
-    blob = file.resolve().name if file.is_symlink() else ""
-    return blob if re.fullmatch("[0-9a-f]{64}", blob) else sha256(file)
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    blob = file.resolve()
+    if (
+        file.is_symlink()
+        and blob.parent.name == "blobs"
+        and blob.is_relative_to(Path(HF_HUB_CACHE).resolve())
+        and re.fullmatch("[0-9a-f]{64}", blob.name)
+    ):
+        return blob.name
+    return sha256(file)
 
 
 def download(where: str, spec: Spec) -> Path:

@@ -88,5 +88,19 @@ def load_checkpoint(
             f"{folder}: the weights lack {len(missing)} tensors of this architecture, "
             f"{missing[0]} first"
         )
+    if unexpected := sorted(info["unexpected_keys"]):
+        raise UserError(
+            f"{folder}: the weights hold {len(unexpected)} tensors that this architecture has no "
+            f"place for, {unexpected[0]} first; does config.json belong to them?"
+        )
+    embedded, last = (
+        model.get_input_embeddings().num_embeddings,
+        max(tokenizer.get_vocab().values()),
+    )
+    if last >= embedded:
+        raise UserError(
+            f"{folder}: the tokenizer has ids up to {last}, the model {embedded} embeddings; "
+            "they do not belong together"
+        )
     model.eval()
     return Checkpoint(model, tokenizer, model.get_input_embeddings().weight.device)
