@@ -2,17 +2,20 @@
 
 import pytest
 
-from tests.support.study import Study, demo_config
+from tests.support.study import Study, copied_workflow, demo_config
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A finished study of seconds: the demo's models, two of its tasks, a few questions."""
+    """A finished study of seconds: the demo's models, two of its tasks, a few questions. It was
+    run by a copy of the workflow, whose code a test may edit.
+    """
     tasks = dict(list(demo_config()["tasks"].items())[:2])
     reduced = Study.reduced(
         tmp_path_factory.mktemp("study"),
         {name: {**task, "limit": 20} for name, task in tasks.items()},
         targets=(),
+        root=copied_workflow(tmp_path_factory.mktemp("repository")),
         statistics={"resamples": 50, "permutations": 50},
     )
     result = reduced.run()

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,11 +24,23 @@ TABLES = ("tables", f"results/{STUDY}/metrics.csv")
 Config = dict[str, Any]
 
 
-def environment(**extra: str) -> dict[str, str]:
-    """The environment of this test run, in which `python` is the one that runs the tests."""
+def environment(root: Path = ROOT, **extra: str) -> dict[str, str]:
+    """The environment of this test run, in which `python` is the one that runs the tests and the
+    package is that of a repository.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    package = str(ROOT / "workflow")
+    package = str(root / "workflow")
     return {**os.environ, "PATH": path, "PYTHONPATH": package, "OMP_NUM_THREADS": "1", **extra}
+
+
+def copied_workflow(folder: Path) -> Path:
+    """A copy of all that the demo's workflow reads of the repository, to be edited."""
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "profiles", "envs", "data"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    return folder
 
 
 def demo_config() -> Config:
@@ -39,6 +51,20 @@ def demo_config() -> Config:
 def read(file: Path) -> Config:
     config: Config = yaml.safe_load(file.read_text(encoding="utf-8"))
     return config
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that a dry run lists. A field that it does not print is empty."""
+
+    rule: str
+    wildcards: str
+    reason: str
+
+
+def _field(block: str, name: str) -> str:
+    match = re.search(rf"^    {name}: (.*)$", block, re.M)
+    return match[1] if match else ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +90,11 @@ class Study:
         tasks: Mapping[str, Any],
         methods: Sequence[str] = ("continuation_sum", "continuation_min", "choice"),
         targets: Sequence[str] = TABLES,
+        root: Path = ROOT,
         **sections: Any,
     ) -> Self:
         """The demo's models on a few questions, with few resamples; its tables by default."""
-        study = cls(folder, targets)
+        study = cls(folder, targets, root=root)
         study.write(
             {
                 "study": STUDY,
@@ -93,7 +120,7 @@ class Study:
     def copied(self, folder: Path) -> Self:
         """A copy of the study in another folder, dates and all."""
         shutil.copytree(self.folder, folder)
-        return type(self)(folder, self.targets, self.config_file, self.root)
+        return replace(self, folder=folder)
 
     def command(
         self, *arguments: str, targets: Sequence[str] | None = None, profile: str = "default"
@@ -118,7 +145,7 @@ class Study:
         return subprocess.run(
             self.command(*arguments, targets=targets, profile=profile),
             cwd=self.folder,
-            env=env or environment(),
+            env=env or environment(self.root),
             capture_output=True,
             text=True,
             timeout=600,
@@ -136,7 +163,7 @@ class Study:
             return subprocess.Popen(
                 self.command(*arguments, profile=profile),
                 cwd=self.folder,
-                env=env or environment(),
+                env=env or environment(self.root),
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
@@ -146,19 +173,23 @@ class Study:
         """The jobs that a dry run lists, on the config with `changes` to its top-level keys:
         rule → wildcards of its jobs, sorted.
         """
-        study = type(self)(self.folder, self.targets, "changed.yaml", self.root)
-        study.write({**self.config, **changes})
-        result = study.run("--dry-run")
-        assert result.returncode == 0, result.stderr
         jobs: dict[str, list[str]] = {}
-        rule = ""
-        for line in (result.stdout + result.stderr).splitlines():
-            if match := re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", line):
-                rule = match[1]
-                jobs.setdefault(rule, [])
-            elif match := re.match(r"    wildcards: (.*)", line):
-                jobs[rule].append(match[1])
+        for job in self.planned_jobs(**changes):
+            jobs.setdefault(job.rule, []).extend([job.wildcards] if job.wildcards else [])
         return {rule: sorted(wildcards) for rule, wildcards in jobs.items()}
+
+    def planned_jobs(self, *arguments: str, **changes: Any) -> list[Job]:
+        """The same, with the reason of each job."""
+        study = replace(self, config_file="changed.yaml")
+        study.write({**self.config, **changes})
+        result = study.run("--dry-run", *arguments)
+        assert result.returncode == 0, result.stderr
+        text = result.stdout + result.stderr
+        blocks = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: .*\n)*)", text, re.M)
+        return [
+            Job(rule, *(_field(block, name) for name in ("wildcards", "reason")))
+            for rule, block in blocks
+        ]
 
     @property
     def results(self) -> Path:
