@@ -73,5 +73,18 @@ def run_without(modules: Iterable[str], program: str) -> subprocess.CompletedPro
 
 
 def blocking(modules: Iterable[str]) -> str:
-    """A line of Python after which some modules cannot be imported."""
-    return f"import sys; sys.modules.update(dict.fromkeys({sorted(modules)}))"
+    """Lines of Python after which some modules are not found, as if they were not installed."""
+    return _WITHOUT.format(names=sorted(modules))
+
+
+_WITHOUT = """\
+import sys
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, *more):
+        return None if name.split(".")[0] in {names} else self.finder.find_spec(name, *more)
+sys.meta_path[:] = map(Without, sys.meta_path)
+"""
