@@ -12,7 +12,9 @@ import argparse
 import itertools
 import resource
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +84,7 @@ def measure_model(seed, names, resamples):
 
 def permute_pair(seed, kind, permutations):
     """p-values of one pair on all tasks: of all metrics, or of the multiverse."""
+    universes_of_cell: Sequence[tuple[Settings, Mapping[Any, Metric]]]
     if kind == "multiverse":
         universes_of_cell, cells_per_task = list(universes()), READINGS
     else:
@@ -125,8 +128,8 @@ def matrix(models, pairs, resamples, permutations, cores):
         run_jobs(label, cores, measure_model, jobs)
     print(f"{pairs} pairs, {permutations} permutations, {cores} cores:")
     for kind in ("all metrics", "multiverse"):
-        jobs = [(7 * pair, kind, permutations) for pair in range(pairs)]
-        run_jobs(kind, cores, permute_pair, jobs)
+        of_pairs = [(7 * pair, kind, permutations) for pair in range(pairs)]
+        run_jobs(kind, cores, permute_pair, of_pairs)
 
 
 def median_time(function, repeats=50):

@@ -9,6 +9,7 @@ questions, takes the intervals of every metric and looks whether they hold the p
 import argparse
 import itertools
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ SCENARIOS = {
     "over-confident, more so": (0.7, 0.5),
     "over-confident, calibrated": (0.6, 1.0),
 }
-KINDS = ("percentile", "basic", "hull")
+KINDS: tuple[Interval, ...] = ("percentile", "basic", "hull")
 MEASURED = {name: metric for name, metric in METRICS.items() if not metric.letters_only}
 POPULATION = 50_000
 PARTS = 10
@@ -37,8 +38,8 @@ def population(temperatures):
     """Metrics of base and aligned model over half a million questions, summed in parts."""
     random = np.random.default_rng(10**9)
     reference = simulate_pair(random, POPULATION, *temperatures)
-    sums = [{}, {}]
-    curves = [{}, {}]
+    sums: list[dict[Any, Any]] = [{}, {}]
+    curves: list[dict[str, float]] = [{}, {}]
     for _ in range(PARTS):
         for stage, p in enumerate(simulate_pair(random, POPULATION, *temperatures)):
             sample = Sample(p, MEASURED, SETTINGS, reference=reference[stage])
@@ -50,9 +51,9 @@ def population(temperatures):
                     curves[stage][name] = curves[stage].get(name, 0) + value / PARTS
     return [
         {
-            name: curves[stage][name]
-            if metric.curve
-            else metric.formula(sums[stage][metric.tally])[0]
+            name: metric.formula(sums[stage][metric.tally])[0]
+            if metric.formula
+            else curves[stage][name]
             for name, metric in MEASURED.items()
         }
         for stage in (0, 1)
@@ -93,7 +94,7 @@ def quantities(values, replicates, name):
 def cover(temperatures, questions, trials, resamples):
     """Share of trials whose interval holds the truth, by (quantity, metric, kind)."""
     truth = population(temperatures)
-    held = {}
+    held: dict[tuple[str, str, str], list[bool]] = {}
     for seed in range(trials):
         values, replicates = trial(seed, temperatures, questions, resamples)
         for name in MEASURED:
@@ -131,16 +132,16 @@ def main():
     print_sizes(arguments.size_trials, 300, 199)
     if not arguments.trials:
         return
-    cells = list(itertools.product(SCENARIOS, arguments.questions))
+    settings = list(itertools.product(SCENARIOS, arguments.questions))
     with ProcessPoolExecutor(2) as pool:
         covered = pool.map(
             cover,
-            [SCENARIOS[scenario] for scenario, _ in cells],
-            [questions for _, questions in cells],
+            [SCENARIOS[scenario] for scenario, _ in settings],
+            [questions for _, questions in settings],
             itertools.repeat(arguments.trials),
             itertools.repeat(arguments.resamples),
         )
-        found = dict(zip(cells, covered, strict=True))
+        found = dict(zip(settings, covered, strict=True))
     for quantity in ("change", "value", "rate"):
         print(f"\n{quantity}: coverage at {' / '.join(map(str, arguments.questions))} questions\n")
         print("| metric | interval |", " | ".join(SCENARIOS), "|")

@@ -136,7 +136,7 @@ class Measured:
         if cuda:
             return result, seconds, self.tokens, torch.cuda.max_memory_allocated()
         status = Path("/proc/self/status").read_text()
-        peak = int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024
+        (peak,) = (int(kib) * 1024 for kib in re.findall(r"VmHWM:\s*(\d+)", status))
         return result, seconds, self.tokens, peak
 
 
@@ -149,7 +149,7 @@ def matmul_rate(model: Any, device: torch.device) -> float:
     )
     cuda = device.type == "cuda"
     clock = time.perf_counter if cuda else time.process_time
-    rates = []
+    rates: list[float] = []
     for _ in range(5):
         start = clock()
         for _ in range(20):

@@ -1,6 +1,8 @@
 """Confidences against scipy's softmax and a hand-worked question."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,9 +60,9 @@ def test_agrees_with_scipy_on_questions_of_all_sizes(method):
     # Far below what float64 can exponentiate: a softmax that forgets its maximum gives NaN.
     questions.append([[-2000.0], [-2001.0]])
     table = read_method(logit_table(questions), method)
-    reduce = min if method == "continuation_min" else sum
+    reduce: Callable[..., Any] = min if method == "continuation_min" else sum
     for row, options in zip(table.to_pylist(), questions, strict=True):
-        scores = [reduce(np.float32(tokens).astype(float)) for tokens in options]
+        scores = [reduce(np.array(tokens, np.float32).astype(float)) for tokens in options]
         np.testing.assert_allclose(row["probabilities"], softmax(scores), rtol=1e-9, atol=1e-300)
         if method == "choice":
             assert row["letter_mass"] == pytest.approx(math.exp(logsumexp(scores)))

@@ -41,6 +41,7 @@ def test_rows_become_padded_arrays_in_the_order_of_the_questions(tmp_path):
     ]
     assert found.predictions.options.tolist() == [3, 2, 2]
     assert found.predictions.correct.tolist() == [True, True, True]
+    assert found.predictions.letter_mass is not None
     assert found.predictions.letter_mass.tolist() == [0.25, 0.5, 1.0]
 
 

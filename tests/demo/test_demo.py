@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def facts() -> list[corpus.Fact]:
     return corpus.read_facts()
 
 
-def read_questions(folder: Path, task: str) -> list[dict]:
+def read_questions(folder: Path, task: str) -> list[dict[str, Any]]:
     lines = (folder / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

@@ -49,6 +49,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         text=True,
         env=environment,
     ) as process:
+        assert process.stdout is not None
         temporary = Path(process.stdout.readline().strip())
         write_json(path, {"by": "another"})
         assert temporary.exists()

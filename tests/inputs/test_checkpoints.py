@@ -28,7 +28,7 @@ def spec(**keys: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def checkpoint(tmp_path) -> Path:
+def checkpoint(tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "llama"}')
@@ -40,7 +40,8 @@ def checkpoint(tmp_path) -> Path:
 def described(tmp_path: Path, slug: str = "m", **keys: Any) -> dict[str, Any]:
     output = tmp_path / "m.json"
     resolve(slug, spec(**keys), tmp_path / "converted", output)
-    return json.loads(output.read_text())
+    description: dict[str, Any] = json.loads(output.read_text())
+    return description
 
 
 def refused(tmp_path: Path, match: str, **keys: Any) -> None:
@@ -179,7 +180,9 @@ def response(status: int) -> Any:
 
 
 def lost_connection() -> Exception:
-    error = errors.LocalEntryNotFoundError("An error happened\nwhile trying to locate the files")
+    error: Exception = errors.LocalEntryNotFoundError(
+        "An error happened\nwhile trying to locate the files"
+    )
     http = __import__(errors.HTTPError.__module__.partition(".")[0])
     error.__cause__ = http.ConnectError("name resolution failed")
     return error
@@ -219,7 +222,7 @@ def test_the_hubs_refusals_in_one_line(tmp_path, monkeypatch, error, match):
 
 def test_a_snapshot_of_the_hub(tmp_path, monkeypatch, checkpoint):
     snapshot = tmp_path / "snapshots" / COMMIT
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def give(hub: str, **kwargs: Any) -> str:
         asked.update(kwargs, hub=hub)

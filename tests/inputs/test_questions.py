@@ -30,7 +30,7 @@ DATA = Path("../shared/data")
 Row = dict[str, Any]
 
 
-class HashLM(LM):
+class HashLM(LM):  # type: ignore[misc]  # lm-eval has no types
     """Scores by a hash of the request, and remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -69,7 +69,8 @@ def ask(tmp_path) -> Callable[..., list[Row]]:
             "output": tmp_path / "questions.parquet",
         }
         write_questions(names.split(), **settings | changes)
-        return read_parquet(settings["output"], QUESTIONS).to_pylist()
+        rows: list[Row] = read_parquet(settings["output"], QUESTIONS).to_pylist()
+        return rows
 
     return ask
 

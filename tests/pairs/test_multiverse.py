@@ -1,5 +1,7 @@
 """The multiverse: readings by hand, universes against the metrics, counting of conclusions."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -84,7 +86,7 @@ def test_sums_are_read_as_the_confidences_step_reads_them():
 def pair(tmp_path_factory):
     root = tmp_path_factory.mktemp("multiverse")
     predictions = simulate_pair(np.random.default_rng(1), 600, 1.0, 0.5, noise=0.1)
-    files = []
+    files: list[Any] = []
     for stage, of_model in zip(("base", "aligned"), predictions, strict=True):
         receipt = root / f"{stage}.receipt.json"
         rows = logits_of(of_model)

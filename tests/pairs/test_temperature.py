@@ -1,5 +1,7 @@
 """Temperatures: a known one is found, by labels and without."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -120,13 +122,13 @@ def test_effects_of_the_temperature_on_every_metric(tmp_path):
     found = temperature_effects("pair", **paths, metrics=list(METRICS), settings=SETTINGS)
     found = found.set_index(["variant", "metric"])
     for variant in ("nll", "daca"):
-        ece, accuracy = found.loc[variant, "ece"], found.loc[variant, "accuracy"]
+        ece, accuracy = effects.loc[variant, "ece"], effects.loc[variant, "accuracy"]
         assert ece.aligned_before == pytest.approx(
             Sample(aligned, METRICS, SETTINGS).values()["ece"]
         )
         assert ece.removed > 0.75
         assert ece.aligned_temperature == pytest.approx(2, rel=0.15)
         assert accuracy.change_before == pytest.approx(accuracy.change_after)
-    daca = found.loc["daca", "ece"]
+    daca = effects.loc["daca", "ece"]
     assert daca.base_temperature == 1
     assert daca.base_before == daca.base_after

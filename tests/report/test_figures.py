@@ -3,6 +3,7 @@
 import importlib
 import itertools
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -203,7 +204,7 @@ def test_marks_stand_where_the_rates_are():
     _zero, a, b = mark_positions(figure)
     assert a == pytest.approx([50.0])
     assert b == pytest.approx([-25.0])
-    (bars_a, bars_b) = figure.axes[0].collections[-2:]
+    bars_a, bars_b = cast(Any, figure.axes[0].collections[-2:])
     assert bars_a.get_segments()[0][:, 0] == pytest.approx([40, 60])
     assert bars_b.get_segments()[0][:, 0] == pytest.approx([-35, -15])
 
@@ -258,4 +259,4 @@ def test_looks_as_it_was_approved(name, tmp_path):
             text.set_visible(False)
         figure.savefig(tmp_path / f"{name}.png", dpi=50, metadata={"Software": None})
     approved = Path(__file__).parent / "baseline" / f"{name}.png"
-    assert compare_images(approved, tmp_path / f"{name}.png", tol=6) is None
+    assert compare_images(str(approved), str(tmp_path / f"{name}.png"), tol=6) is None

@@ -65,6 +65,7 @@ def test_a_click_shows_the_figure(tmp_path):
     html = page.read_text(encoding="utf-8")
     before, end, after = html.rpartition("</body>")
     page.write_text(before + CLICKS + end + after, encoding="utf-8")
+    assert CHROMIUM is not None
     browser = subprocess.run(
         [
             CHROMIUM,

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -62,7 +63,7 @@ def test_pairs_of_one_rank_share_a_field_and_pairs_without_a_rate_come_last():
 
 def test_many_different_rankings_stand_in_several_blocks():
     pairs = "ABCDEFG"
-    rates = {}
+    rates: dict[Any, float] = {}
     for shift, task in enumerate("tuvwxyz"):
         order = pairs[shift:] + pairs[:shift]
         rates |= rates_of(task, **{pair: -place / 10 for place, pair in enumerate(order)})

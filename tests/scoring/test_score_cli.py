@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_questions(path: Path, rows: list[dict]) -> None:
+def write_questions(path: Path, rows: list[dict[str, Any]]) -> None:
     write_parquet(path, pa.Table.from_pylist(rows, schema=QUESTIONS))
 
 

@@ -183,8 +183,8 @@ def bad_slugs() -> Iterator[Case]:
         yield f"{section} {slug!r}", dumped(renamed(section, slug))
     for section, slug in [("models", "BASE"), ("pairs", "one"), ("tasks", "First")]:
         yield f"{section} {slug}", dumped(renamed(section, slug))
-    for slug in (1, None, True, 1.5):
-        yield f"tasks {slug!r}", dumped(renamed("tasks", slug))
+    for key in (1, None, True, 1.5):
+        yield f"tasks {key!r}", dumped(renamed("tasks", key))
     yield "study published", dumped(changed(("study",), "published"))
     yield "study README.md", dumped(changed(("study",), "README.md"))
 
@@ -345,7 +345,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
     file = tmp_path / "good.yaml"
     file.write_text(dumped(GOOD), encoding="utf-8")
-    for overrides, place in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"statistics": {"bins": "many"}}, "statistics.bins"),
         ({"statistics": 3}, "statistics"),
         ({"models": {"base": {"hub": "a/b"}}}, "models.base"),
@@ -354,7 +354,8 @@ def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
         ({"statistics": {"tace_threshold": float("nan")}}, "statistics.tace_threshold"),
         ({"tasks": {3: {"continuation": "x"}}}, "tasks"),
         ({"bins": 3}, "bins"),
-    ]:
+    ]
+    for overrides, place in cases:
         with pytest.raises(UserError, match=f"--config: .*{place}"):
             config.load([file], overrides, SCHEMA)
     assert config.load([file], {"statistics": {"bins": 7}}, SCHEMA)["statistics"]["seed"] == 1

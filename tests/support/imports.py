@@ -36,7 +36,7 @@ def reachable(entry: Path) -> set[Path]:
     """
     finder = ModuleFinder([str(PACKAGE.parent)])
     finder.run_script(str(entry))
-    return {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+    return {Path(file) for module in finder.modules.values() if (file := vars(module)["__file__"])}
 
 
 def loaded(scripts: Sequence[Path]) -> list[set[Path]]:
@@ -53,7 +53,9 @@ def loaded(scripts: Sequence[Path]) -> list[set[Path]]:
 
 def _loaded(script: Path) -> set[Path]:
     tree = ast.parse(script.read_bytes())
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     exec(compile(ast.Module(imports, []), str(script), "exec"), {})
     return {
         Path(module.__file__)

@@ -70,7 +70,7 @@ def write_task(folder: Path, lines: list[str] | None = None) -> None:
     (folder / "good_choice.yaml").write_text(LETTERS, encoding="utf-8")
 
 
-def refused(action: Callable[[], None], output: Path) -> str:
+def refused(action: Callable[[], object], output: Path) -> str:
     """The error of an action, which leaves nothing behind."""
     with pytest.raises(UserError) as caught:
         action()
@@ -465,7 +465,7 @@ def test_unloadable_checkpoints(tmp_path: Path, name: str, monkeypatch: pytest.M
     (folder / "evil.py").write_text("open('pwned', 'w')\n", encoding="utf-8")
     UNLOADABLE[name](folder)
     message = refused(
-        lambda: load_checkpoint(folder, "float32", torch.device("cpu")) and None,
+        lambda: load_checkpoint(folder, "float32", torch.device("cpu")),
         tmp_path / "none" / "x",
     )
     assert str(folder) in message
