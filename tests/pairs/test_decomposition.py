@@ -1,7 +1,5 @@
 """Splits of a change: parts add up to the whole."""
 
-from typing import Any, cast
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Temperatures: a known one is found, by labels and without."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar

@@ -1,10 +1,14 @@
 """Bind the rule `changes` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.pairs.changes import write_changes
 from alignment_calibration.study.settings import Permuting
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

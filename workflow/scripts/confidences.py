@@ -1,10 +1,14 @@
 """Bind the rule `confidences` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.calibration.confidences import write_confidences
 from alignment_calibration.errors import logged
 from alignment_calibration.files.logits import expected_identity
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,10 +1,14 @@
 """Bind the rule `explanations` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.pairs.explanations import write_explanations
 from alignment_calibration.study.settings import Settings
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

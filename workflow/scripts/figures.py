@@ -1,9 +1,13 @@
 """Bind the rules `figures` and `published_figures` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.report.figures.step import write_figures
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,11 +1,15 @@
 """Bind the rule `metrics` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.calibration.reliability import write_reliability
 from alignment_calibration.errors import logged
 from alignment_calibration.study.settings import Resampling, Settings
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Bind the rule `pair_multiverse` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.contract.pairs import PAIR_MULTIVERSE
 from alignment_calibration.errors import logged
@@ -17,6 +18,9 @@ def with_identities(receipts, questions, model_json, settings):
         for (task, prompt), receipt, asked in zip(params["cells"], receipts, questions, strict=True)
     }
 
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,12 +1,16 @@
 """Bind the rule `permutations` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.study.settings import Permuting, Settings
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Bind the rule `published_changes` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.contract.pairs import CHANGES, RANK_AGREEMENT, RANK_CORRELATIONS
 from alignment_calibration.errors import logged
@@ -8,6 +9,9 @@ from alignment_calibration.files.frames import write_csv, write_frame
 from alignment_calibration.pairs.ranks import rank_agreement, rank_correlations
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.study.settings import Permuting
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.inputs.questions import write_questions
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):

@@ -1,11 +1,15 @@
 """Bind the rule `run_summary` to the package."""
 
 import json
+from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.files.atomic import read_json
 from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.run_summary import write_run_summary
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
