@@ -1,8 +1,13 @@
 """What several tests use: a reduced study that really runs, once."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support.study import Study, copied_workflow, demo_config
+
+# A machine under load is no failure: no example has a deadline.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

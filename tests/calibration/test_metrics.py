@@ -236,7 +236,7 @@ def cells(max_questions=40):
 
 
 @given(cells(), st.integers(1, 20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_calibration_errors_lie_between_0_and_1(p, bins):
     found = values(p, bins)
     for name in BINNED_ERRORS:
@@ -244,7 +244,7 @@ def test_calibration_errors_lie_between_0_and_1(p, bins):
 
 
 @given(cells(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_order_of_questions_does_not_matter(p, seed):
     order = np.random.default_rng(seed).permutation(len(p))
     shuffled = Predictions(p.probabilities[order], p.options[order], p.gold[order])
@@ -252,7 +252,7 @@ def test_the_order_of_questions_does_not_matter(p, seed):
 
 
 @given(st.permutations(range(4)), st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_order_of_labels_does_not_matter(order, seed):
     p = simulate(seed, questions=60)
     relabelled = fixed_options(p.probabilities[:, order], np.argsort(order)[p.gold])
@@ -260,7 +260,7 @@ def test_the_order_of_labels_does_not_matter(order, seed):
 
 
 @given(cells(), st.integers(1, 20))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_weights_are_repetitions(p, bins):
     # A resample that draws a question twice is the sample with that question twice.
     weights = np.random.default_rng(0).integers(0, 3, size=len(p))

@@ -53,6 +53,11 @@ class Jobs:
         path = self.notes / f"{name}.start"
         return path.exists() and path.stat().st_size > 0
 
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
     def wait(self) -> None:
         for process in self.processes.values():
             assert process.wait(timeout=60) == 0
@@ -113,7 +118,7 @@ def test_a_killed_job_frees_its_gpu_at_once(jobs: Jobs) -> None:
     jobs.start("next", gpus=4, seconds=0)
     until(lambda: waiting() == 1)
     assert not jobs.has_started("next")
-    jobs.processes.pop("killed").kill()
+    jobs.kill("killed")
     jobs.wait()
     assert jobs.has_started("next")
 
@@ -124,9 +129,9 @@ def test_a_killed_waiter_does_not_block_the_queue(jobs: Jobs) -> None:
     for place, name in enumerate(["first", "second", "third"], start=1):
         jobs.start(name, gpus=1, seconds=0)
         until(lambda place=place: waiting() == place)  # type: ignore[misc]
-    jobs.processes.pop("second").kill()
-    jobs.processes.pop("first").kill()
-    jobs.processes.pop("holder").kill()
+    jobs.kill("second")
+    jobs.kill("first")
+    jobs.kill("holder")
     jobs.wait()
     assert jobs.has_started("third")
 
@@ -142,14 +147,13 @@ def test_a_job_of_two_gpus_is_not_overtaken_by_jobs_of_one(jobs: Jobs) -> None:
     for name in later:
         jobs.start(name, gpus=1, seconds=0)
     until(lambda: waiting() == 5)
-    jobs.processes.pop("first0").kill()
+    jobs.kill("first0")
     time.sleep(5 * lease.POLL_SECONDS)  # one GPU is free: time enough to overtake
     assert waiting() == 5
-    jobs.processes.pop("first1").kill()
+    jobs.kill("first1")
     for name in ("first2", "first3"):  # live on: two free GPUs suffice
-        process = jobs.processes.pop(name)
         until(lambda: jobs.has_started("large"))
-        process.kill()
+        jobs.kill(name)
     jobs.wait()
     assert jobs.started("large")[0] < min(jobs.started(name)[0] for name in later)
 
