@@ -358,6 +358,7 @@ def test_a_job_dies_with_its_parent(folder):
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
+    parent.stdout.close()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     for _ in range(100):
