@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores 4 --resources gpu=4
 # The rules run `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo report test lint format clean
+.PHONY: help demo report test lint format architecture clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,13 +38,16 @@ lint: .venv/test.stamp  ## Check style, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
 format: .venv/test.stamp  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflow/rules
+	$(BIN)/snakefmt Snakefile workflow
+
+architecture: .venv/workflow.stamp  ## Draw the graph of the rules (docs/architecture.md; needs graphviz)
+	$(BIN)/snakemake --rulegraph | tred | dot -Tsvg > docs/images/rules.svg
 
 clean:  ## Remove all results and figures of all studies
 	find results figures -mindepth 1 ! -name README.md -delete
