@@ -15,7 +15,7 @@ import numpy as np
 
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.sample import Sample
-from alignment_calibration.calibration.resampling import bootstrap_weights, interval
+from alignment_calibration.calibration.resampling import Interval, bootstrap_weights, interval
 from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.permutation_test import permutation_changes
 from alignment_calibration.study.settings import Permuting, Resampling

@@ -1,7 +1,7 @@
 """The registry of metrics is whole: what it says of each holds on simulated models."""
 
 import dataclasses
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -87,6 +87,7 @@ def test_gaps_of_the_questions_add_up_to_the_error_bin_by_bin(sample):
     assert {"ece", "ece_debiased", "sce", "sce_ovr", "ace", "tace"} < with_gaps.keys()
     for name, metric in with_gaps.items():
         columns = sample.tallies[metric.tally]
+        assert metric.gaps is not None
         gaps = metric.gaps.of_questions(columns)
         assert gaps.shape == columns.bins.shape
         of_bins = np.zeros(np.prod(columns.shape[1:]))
@@ -98,7 +99,7 @@ def test_gaps_of_the_questions_add_up_to_the_error_bin_by_bin(sample):
 def test_the_two_binnings_of_a_metric_are_of_two_kinds():
     """In equal-mass bins every count is nearly the same, in equal-width bins none needs to be."""
     p = simulate(5, 1000, 0.5)
-    of_kind = {"equal_width": set(), "equal_mass": set()}
+    of_kind: dict[str, set[Any]] = {"equal_width": set(), "equal_mass": set()}
     for metric in METRICS.values():
         for binning, tally in metric.binnings.items():
             if binning is not None:

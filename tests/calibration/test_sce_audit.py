@@ -14,7 +14,7 @@ from tests.support.simulation import SETTINGS, simulate, write_confidences
 @pytest.mark.parametrize("temperature", [0.1, 0.6])
 def test_the_closed_form_is_near_for_over_confident_models(options, temperature):
     values = Sample(simulate(0, 4000, temperature, options), METRICS, SETTINGS).values()
-    found = closed_form(np.array(options), values["accuracy"], values["confidence"])
+    found = closed_form(*map(np.array, (options, values["accuracy"], values["confidence"])))
     assert found == pytest.approx(values["sce_ovr"], abs=0.06)
 
 
@@ -25,7 +25,8 @@ def test_any_fully_confident_model_has_the_same_published_error():
         predicted = np.where(random.random(400) < accuracy, gold, (gold + 1) % 4)
         p = fixed_options(np.eye(4)[predicted], gold)
         values = Sample(p, METRICS, SETTINGS).values()
-        assert closed_form(np.array(4), values["accuracy"], 1.0) == pytest.approx(3 / 4)
+        found = closed_form(*map(np.array, (4, values["accuracy"], 1.0)))
+        assert found == pytest.approx(3 / 4)
         assert values["sce_ovr"] == pytest.approx(3 / 4)
 
 

@@ -132,8 +132,8 @@ def odd_texts(draw: random.Random) -> Iterator[Case]:
 
 
 def odd_documents(draw: random.Random) -> Iterator[Case]:
-    values = [None, True, -1, 2, 1.5, "", " ", "no option", [], [[]], {}, ["a"], ["a", ""],
-              ["a", None], [0, 1, 2], [1, 1], 10**20]  # fmt: skip
+    values: list[Any] = [None, True, -1, 2, 1.5, "", " ", "no option", [], [[]], {}, ["a"],
+                         ["a", ""], ["a", None], [0, 1, 2], [1, 1], 10**20]  # fmt: skip
     for number in (0, len(DOCUMENTS) - 1):
         for key in DOCUMENTS[0]:
             for value in values:

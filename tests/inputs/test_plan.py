@@ -10,6 +10,7 @@ from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.inputs import plan
 from alignment_calibration.study import config
+from alignment_calibration.study.strict_yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "data" / "demo" / "models" / "base"
@@ -79,7 +80,7 @@ def test_the_plan_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "tasks": {"t": {"continuation": "t", "choice": "t_choice"}, "u": {"choice": "u"}},
             "plan": {"gpu": "A100", "utilisation": 0.5},
         },
-        config.read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml"),
+        read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml"),
         "study.yaml",
     )
     known = {"a": plan.Size(10**9, 2 * 10**9, 0), "b": plan.Size(None, None, None, "gated: x")}

@@ -1,5 +1,7 @@
 """Splits of a change: parts add up to the whole."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -29,10 +31,10 @@ def test_parts_of_a_change_add_up_to_it(tmp_path):
     paths = [{"task": tmp_path / f"{stage}.parquet"} for stage in ("base", "aligned")]
     for path, predictions in zip(paths, pair, strict=True):
         write_confidences(path["task"], predictions)
-    found = decompose_pair("pair", *paths, ["accuracy", "ece", "auroc"], SETTINGS)
+    found = decompose_pair("pair", paths[0], paths[1], ["accuracy", "ece", "auroc"], SETTINGS)
     assert set(found.metric) == {"accuracy", "ece"}
     before, after = (Sample(p, METRICS, SETTINGS).values() for p in pair)
-    for (metric, _), split in found.groupby(["metric", "split"]):
+    for (metric, _), split in cast(Any, found.groupby(["metric", "split"])):
         assert split.change.sum() == pytest.approx(after[metric] - before[metric])
         assert split.questions.sum() == 200
     # Accuracy changes only where one of the two is right, by one question each.

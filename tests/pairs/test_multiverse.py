@@ -93,7 +93,7 @@ def pair(tmp_path_factory):
         write_logits(logits_beside(receipt), rows, {"model": stage})
         write_receipt(receipt, {"model": stage}, values_digest(rows))
         files.append({("task", "continuation"): (receipt, {"model": stage})})
-    return predictions, files, pair_multiverse("pair", *files, Permuting(0, 99))
+    return predictions, files, pair_multiverse("pair", files[0], files[1], Permuting(0, 99))
 
 
 def test_every_universe_is_tested_once(pair):
@@ -148,7 +148,7 @@ def test_conclusions_are_counted_by_direction_and_corrected():
             "p_value": [0.001, 0.01, 0.02, 0.06, 0.001, 0.3, 0.5, 0.9],
         }
     )
-    found = count_conclusions(contrasts).set_index("metric")
+    found: Any = count_conclusions(contrasts).set_index("metric")
     assert found.loc["ece", ["contrasts", "worse", "better", "undecided"]].tolist() == [
         4,
         0.5,

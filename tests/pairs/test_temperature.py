@@ -1,5 +1,7 @@
 """Temperatures: a known one is found, by labels and without."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -118,7 +120,7 @@ def test_effects_of_the_temperature_on_every_metric(tmp_path):
         paths[stage] = {"task": tmp_path / f"{stage}.parquet"}
         write_confidences(paths[stage]["task"], predictions)
     found = temperature_effects("pair", **paths, metrics=list(METRICS), settings=SETTINGS)
-    found = found.set_index(["variant", "metric"])
+    effects: Any = found.set_index(["variant", "metric"])
     for variant in ("nll", "daca"):
         ece, accuracy = effects.loc[variant, "ece"], effects.loc[variant, "accuracy"]
         assert ece.aligned_before == pytest.approx(

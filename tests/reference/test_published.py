@@ -157,7 +157,7 @@ def test_definitions_are_what_the_metrics_measure_on_a_model_equally_good_on_all
 
 def test_published_sce_fits_one_vs_rest_accuracy_and_no_other_definition():
     audited = audit(recover(read_published(PUBLISHED)))
-    errors = errors_of_definitions(audited).set_index(["definition", "sign"])
+    errors: Any = errors_of_definitions(audited).set_index(["definition", "sign"])
     assert errors.loc[("one_vs_rest", "better"), "median"] < 0.01
     assert errors.loc[("one_vs_rest", "over-confident"), "mean"] < 0.015
     assert errors.loc["label_frequency", "median"].min() > 0.4

@@ -82,6 +82,7 @@ def test_a_figure_is_made_for_each_of_its_values():
 def test_a_figure_gets_the_rows_of_its_values_and_none_for_what_is_not_there():
     rows = pd.DataFrame({"pair": ["X", "Y", "Y"], "method": ["m", "m", "n"], "value": [1, 2, 3]})
     [shown] = frames_of(MADE_UP["b"], {"metrics": rows}, ["Y", "m"])
+    assert shown is not None
     assert shown["value"].tolist() == [2]
     changes, ranks = frames_of(MADE_UP["a"], {"changes": rows})
     assert changes is rows

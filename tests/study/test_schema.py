@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.inputs.plan import GPUS
 from alignment_calibration.study import config
 from alignment_calibration.study.letters import TEMPLATES

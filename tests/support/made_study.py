@@ -142,8 +142,8 @@ def _temperature(changes, random):
 def _multiverse(contrasts, random):
     readings = ("letters", "mean_byte", "mean_token", "min", "sum")
     kinds = [universe for _, metrics in universes() for universe in metrics]
-    rows = itertools.product(sorted(kinds, key=lambda kind: (kind[1] is None, kind)), readings)
-    rows = [(*kind, reading) for kind, reading in rows]
+    kinds.sort(key=lambda kind: (kind[1] is None, kind))
+    rows = [(*kind, reading) for kind in kinds for reading in readings]
     frame = pd.DataFrame(rows, columns=["metric", "bins", "binning", "reading"])
     frame["bins"] = frame["bins"].astype("Int64")
     frame["contrasts"] = pd.array([contrasts] * len(frame), dtype="Int64")

@@ -1,7 +1,7 @@
 """Bind the rule `pair_multiverse` to the package."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alignment_calibration.contract.pairs import PAIR_MULTIVERSE
 from alignment_calibration.errors import logged
@@ -11,7 +11,9 @@ from alignment_calibration.pairs.multiverse import pair_multiverse
 from alignment_calibration.study.settings import Permuting
 
 
-def with_identities(receipts, questions, model_json, settings):
+def with_identities(
+    receipts: Any, questions: Any, model_json: str, settings: str
+) -> dict[Any, Any]:
     """The receipt of each cell and the identity that its logit file must have."""
     return {
         (task, prompt): (receipt, expected_identity(model_json, asked, json.loads(settings)))
