@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.inputs import templates
@@ -249,6 +250,31 @@ def test_broken_task_yamls(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
+    "scoring",
+    [
+        {"metric_list": [{"metric": "FOLDER/evil.py"}]},
+        {"metric_list": [{"metric": "FOLDER/evil.py", "hf_evaluate": True}]},
+        {"metric_list": [{"metric": "acc", "aggregation": "FOLDER/evil.py"}]},
+        {"process_results": "evil.run"},
+        {"filter_list": [{"name": "x", "filter": [{"function": "FOLDER/evil.py"}]}]},
+        {"should_decontaminate": True, "doc_to_decontamination_query": "{{ 1 / 0 }}"},
+    ],
+)
+def test_what_only_scoring_reads_is_dropped(
+    tmp_path: Path, scoring: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric can be a file of code, which lm-eval would run when it builds the task."""
+    monkeypatch.chdir(tmp_path)
+    write_task(tmp_path)
+    (tmp_path / "evil.py").write_text("open('pwned', 'w')\ndef run(*_): open('pwned', 'w')\n")
+    file = tmp_path / "good.yaml"
+    task = yaml.safe_load(file.read_text()) | scoring
+    file.write_text(yaml.safe_dump(task).replace("FOLDER", str(tmp_path)))
+    ask(tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
     "template",
     [
         "{{ question",
@@ -267,7 +293,7 @@ def test_broken_task_yamls(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
         "{{ 'x' * 20000000000 }}",
         "{{ question | center(20000000000) }}",
         "{% for i in range(99999) %}{{ 'x' * 99 }}{% endfor %}",
-        "{{ 9 ** 9 ** 9 }}",
+        "{{ 9 ** (9 ** 9) }}",
         "{{ [0] * 20000000000 }}",
     ],
 )

@@ -81,3 +81,37 @@ def test_only_what_an_edit_concerns_is_asked_again(tmp_path: Path, study: Study)
         "models": ["model=aligned"],
         "questions": [*QUESTIONS[:2], "task=piqa, prompt=continuation"],
     }
+
+
+def test_braces_of_templates_and_subsets_are_no_wildcards(tmp_path: Path, study: Study) -> None:
+    """Letters of one's own and `{subset}` go through the plan, and through every rule's params."""
+    config = study.config
+    (tmp_path / "arc").mkdir()
+    documents.write(tmp_path / "arc" / "ARC-Easy.jsonl", documents.ARC)
+    config["tasks"]["arc"]["data"]["file"] = "arc/{subset}.jsonl"
+    study.write(config)
+    done = study.run(targets=["plan"])
+    assert done.returncode == 0, done.stderr
+    assert "2 models × 4 task prompts = 8 cells" in done.stdout
+    assert study.run("--dry-run", targets=["all"]).returncode == 0
+
+
+@pytest.mark.parametrize("part", ["model", "data", "task folder"])
+def test_a_path_with_braces_is_refused(tmp_path: Path, study: Study, part: str) -> None:
+    config = study.config
+    if part == "model":
+        (tmp_path / "base").rename(tmp_path / "{x}")
+        config["models"]["base"]["path"] = "{x}"
+    elif part == "data":
+        (tmp_path / "arc.jsonl").rename(tmp_path / "{x}.jsonl")
+        config["tasks"]["arc"]["data"]["file"] = "{x}.jsonl"
+    else:
+        (tmp_path / "tasks").rename(tmp_path / "{x}")
+        config["task_folders"] = ["{x}"]
+    study.write(config)
+    done = study.run("--dry-run")
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "{x}" in error
+    assert "takes a name in braces for a wildcard" in error
+    assert "Traceback" not in done.stderr

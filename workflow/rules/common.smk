@@ -114,9 +114,22 @@ def code(script, *by_name):
     return digest_of_code(WORKFLOW / "scripts" / f"{script}.py", *modules)
 
 
+def as_inputs(paths):
+    """Paths from outside the workflow as inputs of a rule, which Snakemake would fill in, and knows
+    no way to quote."""
+    for path in paths:
+        if "{" in path:
+            sys.exit(
+                f"error: {path}: Snakemake takes a name in braces for a wildcard; rename it"
+            )
+    return paths
+
+
 def config_slice(*keys):
-    """The smallest part of the config a rule needs, as one string that changes only with it."""
-    return canonical_json({key: STUDY[key] for key in keys})
+    """The smallest part of the config a rule needs, as one string that changes only with it. A
+    function, since Snakemake would fill in the braces of a text."""
+    text = canonical_json({key: STUDY[key] for key in keys})
+    return lambda wildcards: text
 
 
 def dtype_of(model):
@@ -211,8 +224,8 @@ def local_checkpoint(wildcards):
     folder = Path(spec["path"])
     if "gguf_file" in spec:
         file = folder / spec["gguf_file"]
-        return [str(file)] if file.is_file() else []
-    return [str(file) for file in checkpoint_files(folder, spec)]
+        return as_inputs([str(file)] if file.is_file() else [])
+    return as_inputs([str(file) for file in checkpoint_files(folder, spec)])
 
 
 def questions_slice(wildcards):
@@ -246,7 +259,8 @@ def question_sources(wildcards):
         if Path(path).is_file()
     ]
     try:
-        return files + [str(path) for path in LIBRARY.sources(spec[wildcards.prompt])]
+        sources = LIBRARY.sources(spec[wildcards.prompt])
+        return as_inputs([*files, *map(str, sources)])
     except UserError as error:
         sys.exit(f"error: {error}")
 

@@ -10,7 +10,7 @@ rule plan:
         "../../envs/workflow.yaml"
     params:
         code=code("plan"),
-        study=canonical_json(STUDY),
+        study=config_slice("study", "models", "pairs", "tasks", "methods", "plan"),
         results=RESULTS,
     script:
         "../scripts/plan.py"

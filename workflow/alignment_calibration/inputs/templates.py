@@ -25,6 +25,10 @@ class TemplateError(Exception):
     """A template took more than it may, or put nothing where a value should be."""
 
 
+class _TooSlow(BaseException):
+    """Raised by a timer. No Exception: those that come while it computes constants, Jinja drops."""
+
+
 class _Template(jinja2.Template):
     def render(self, *args: Any, **kwargs: Any) -> str:
         with _limits():
@@ -68,7 +72,7 @@ def prepare_templates() -> None:
 
 
 def _too_slow(signum: int, frame: Any) -> None:
-    raise TemplateError(f"it takes more than {SECONDS:g} s")
+    raise _TooSlow
 
 
 @contextlib.contextmanager
@@ -84,6 +88,8 @@ def _limits() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_VIRTUAL, 6 * SECONDS)
     try:
         yield
+    except _TooSlow:
+        raise TemplateError(f"it takes more than {SECONDS:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
