@@ -18,7 +18,7 @@ help:  ## List the targets
 	touch $@
 
 .venv/test.stamp: .venv/workflow.stamp
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 demo: report  ## Run the demo study and make its report

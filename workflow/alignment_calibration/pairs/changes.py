@@ -72,23 +72,38 @@ def read_changes(
                 f"{metrics[aligned]}: measured on other questions than {metrics[base]} "
                 f"(pair {pair}); delete both and run the workflow again"
             )
-        merged = frames[base].merge(
-            frames[aligned], on=[*MEASUREMENT, "n"], suffixes=("_base", "_aligned"), validate="1:1"
-        )
-        found.append(merged.assign(pair=pair))
+        found.append(pair_changes(pair, frames[base], frames[aligned]))
+    changes = pd.concat(found, ignore_index=True)
+    return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+
+
+def pair_changes(pair: str, base: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:
+    """Changes of one pair with their bootstrap replicates.
+
+    Args:
+        pair: slug.
+        base, aligned: the models' rows of the MODEL_METRICS contract, measured on the same
+            questions with the same seed.
+
+    Returns:
+        Columns as of `read_changes`.
+    """
     names = {
         "value_base": "base",
         "value_aligned": "aligned",
         "replicates_base": "base_replicates",
         "replicates_aligned": "aligned_replicates",
     }
-    changes = pd.concat(found, ignore_index=True).rename(columns=names)
+    changes = base.merge(
+        aligned, on=[*MEASUREMENT, "n"], suffixes=("_base", "_aligned"), validate="1:1"
+    ).rename(columns=names)
+    changes["pair"] = pair
     changes["change"] = changes["aligned"] - changes["base"]
     changes["change_rate"] = rates(changes["change"].to_numpy(), changes["base"].to_numpy())
     replicates = [_replicates(row) for row in changes.itertuples()]
     changes["change_replicates"] = pd.Series([change for change, _ in replicates])
     changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
-    return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+    return changes
 
 
 def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
@@ -101,11 +116,24 @@ def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) 
     Returns:
         Columns and rows of the CHANGES contract.
     """
+    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
+    return judged(changes, tested)
+
+
+def judged(changes: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
+    """Changes with intervals, p- and q-values and ranks among each other.
+
+    Args:
+        changes: as `read_changes` gives them.
+        tested: rows of the PERMUTATIONS contract.
+
+    Returns:
+        Columns and rows of the CHANGES contract.
+    """
     changes = changes.copy()
     changes[["change_ci_low", "change_ci_high", "rate_ci_low", "rate_ci_high"]] = [
         _intervals(row) for row in changes.itertuples()
     ]
-    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
     changes = changes.merge(tested, on=["pair", *MEASUREMENT], how="left", validate="1:1")
     families = changes.groupby(["method", "metric"])["p_value"]
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
