@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignment_calibration.contract.calibration import CONFIDENCES
+from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.study.vocabulary import CHOICE, METHODS, READINGS
@@ -51,6 +52,16 @@ class OptionTokens:
     def text_bytes(self) -> Integers:
         """UTF-8 bytes of an option's text."""
         return np.asarray(self._logits["continuation_bytes"].to_numpy())
+
+
+def readings_of(logits: pa.Table, prompt: str) -> list[str]:
+    """The readings of a prompt that a cell allows: where only sums are known, none of tokens."""
+    tokens = bool(pc.all(pc.greater(pc.list_value_length(logits["token_ids"]), 0)).as_py())
+    return [
+        name
+        for name, reading in READINGS.items()
+        if prompt in reading.prompts and (tokens or not reading.per_token)
+    ]
 
 
 def option_scores(logits: pa.Table, reading: str) -> Floats:
@@ -121,24 +132,45 @@ def write_confidences(
     Args:
         cells: receipt of the logit file of each task and prompt, and the identity that the file
             must have.
-        methods: methods to read; those whose prompt a task lacks are left out there.
+        methods: methods to read; those whose prompt a task lacks are left out there, and those
+            that need the tokens of a cell of which only sums are known.
         outputs: Parquet file to write of each task. Its identity holds the model, its revision and
             the hashes of the questions, by which a later step knows that two models answered the
             same.
 
     Raises:
-        UserError: if a logit file is missing, damaged, or belongs to another model or questions.
+        UserError: if a logit file is missing, damaged, belongs to another model or questions, or
+            allows none of the methods.
     """
     for task, output in outputs.items():
         of_task = {prompt: cell for (name, prompt), cell in cells.items() if name == task}
         logits = {prompt: read_logits(*cell) for prompt, cell in of_task.items()}
         tables = [
             read_method(logits[METHODS[method].prompt], method)
-            for method in methods
-            if METHODS[method].prompt in logits
+            for method in _readable(task, logits, methods)
         ]
         table = pa.concat_tables(tables).sort_by(
             [("question_id", "ascending"), ("method", "ascending")]
         )
         identities = {prompt: identity for prompt, (_, identity) in of_task.items()}
         write_parquet(output, table, {"cells": identities})
+
+
+def _readable(task: str, logits: Mapping[str, pa.Table], methods: Sequence[str]) -> list[str]:
+    """The methods under which the cells of a task can be read.
+
+    Raises:
+        UserError: if there is none.
+    """
+    readings = {prompt: readings_of(table, prompt) for prompt, table in logits.items()}
+    asked = [method for method in methods if METHODS[method].prompt in logits]
+    found = [name for name in asked if METHODS[name].reading in readings[METHODS[name].prompt]]
+    for method in asked:
+        if method not in found:
+            print(f"{task}: {method} is left out, since only sums of log-probabilities are known")
+    if not found:
+        raise UserError(
+            f"tasks.{task}: only sums of log-probabilities are known of this model, as from "
+            f"lm-eval's samples; none of the methods reads them: {', '.join(methods)}"
+        )
+    return found

@@ -17,7 +17,12 @@ QUESTIONS: Final = pa.schema(
     }
 )
 
-#: A row per question and option, in the order of the questions file.
+#: `context_tokens` of an option whose tokens nobody has kept.
+UNKNOWN: Final = -1
+
+#: A row per question and option, in the order of the questions file. Where only an option's sum is
+#: known, as from lm-eval's samples, it is the one entry of `token_logprobs`, and `token_ids` is
+#: empty: readings of single tokens are not to be had.
 LOGITS: Final = pa.schema(
     {
         "question_id": pa.string(),
@@ -27,7 +32,7 @@ LOGITS: Final = pa.schema(
         "token_ids": pa.list_(pa.int32()),
         "token_logprobs": pa.list_(pa.float32()),  # nats
         "continuation_bytes": pa.int32(),  # UTF-8 bytes of the option's text
-        "context_tokens": pa.int32(),
-        "truncated": pa.bool_(),
+        "context_tokens": pa.int32(),  # UNKNOWN without tokens
+        "truncated": pa.bool_(),  # the context lost its left; false where unknown
     }
 )

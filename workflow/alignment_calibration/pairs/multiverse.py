@@ -18,6 +18,7 @@ from alignment_calibration.calibration.confidences import (
     option_scores,
     question_softmax,
     question_starts,
+    readings_of,
 )
 from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
 from alignment_calibration.calibration.predictions import Predictions, padded
@@ -26,7 +27,6 @@ from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.pairs.permutation_test import permutation_changes
 from alignment_calibration.study.settings import Permuting, Settings
-from alignment_calibration.study.vocabulary import READINGS
 
 BINS = (5, 10, 15, 20, 30)
 #: The keys of a universe.
@@ -44,8 +44,7 @@ def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
             options,
             gold,
         )
-        for reading, known in READINGS.items()
-        if prompt in known.prompts
+        for reading in readings_of(logits, prompt)
     }
 
 
@@ -90,6 +89,8 @@ def pair_multiverse(
             read_predictions(prompt, read_logits(*files[task, prompt])) for files in (base, aligned)
         ]
         for reading, before in by_model[0].items():
+            if reading not in by_model[1]:  # of which only sums are known
+                continue
             for settings, metrics in universes():
                 tested = permutation_changes(
                     before, by_model[1][reading], metrics, settings, task, permuting

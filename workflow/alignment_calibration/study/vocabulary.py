@@ -40,18 +40,25 @@ class OptionTokens(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """How an option's token log-probabilities become one score (nats), and of which prompts."""
+    """How an option's token log-probabilities become one score (nats), and of which prompts.
+
+    Attributes:
+        per_token: whether it needs the tokens one by one, and not only their sum.
+    """
 
     prompts: tuple[str, ...]
     score: Callable[[OptionTokens], Any]
+    per_token: bool = False
 
 
 #: Every reading, by name. The multiverse goes through all of them; methods name one each.
 READINGS: Final = {
     "sum": Reading((CONTINUATION,), lambda tokens: tokens.total),
-    "mean_token": Reading((CONTINUATION,), lambda tokens: tokens.total / tokens.count),
+    "mean_token": Reading(
+        (CONTINUATION,), lambda tokens: tokens.total / tokens.count, per_token=True
+    ),
     "mean_byte": Reading((CONTINUATION,), lambda tokens: tokens.total / tokens.text_bytes),
-    "min": Reading((CONTINUATION,), lambda tokens: tokens.least),
+    "min": Reading((CONTINUATION,), lambda tokens: tokens.least, per_token=True),
     "letters": Reading((CHOICE,), lambda tokens: tokens.total),
 }
 
