@@ -33,7 +33,7 @@ TOLERANCE = 1e-2
 _KEYS = {"doc_id", "target", "arguments", "resps"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """What `shared_prefix` adds to a request: the option's tokens."""
 
@@ -43,7 +43,7 @@ class Tokens:
     truncated: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """One request of a question: its texts, the sum of log-probabilities (nats), its tokens."""
 
@@ -53,7 +53,7 @@ class Option:
     tokens: Tokens | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One question of a sample file; `place` is the file and the line that hold it."""
 
@@ -346,8 +346,10 @@ def _sample(content: Any, place: str) -> Sample:
     count = len(arguments) // 2 if "acc_mutual_info" in content else len(arguments)
     if count < 2:
         raise UserError(f"{place}: has {count} option; needs at least 2")
+    # The same text of all options is kept once: worked examples make it long.
+    contexts = {given[0]: given[0] for given in arguments}
     options = [
-        _option(given, answer, f"{place}: option {choice}")
+        _option([contexts[given[0]], *given[1:]], answer, f"{place}: option {choice}")
         for choice, (given, answer) in enumerate(zip(arguments, answers, strict=True))
     ][:count]
     gold = _gold(content["target"], [option.continuation for option in options], place)
@@ -430,7 +432,8 @@ def _check_accuracy(found: Any, options: Sequence[Option], gold: int, place: str
 
 def _source(document: Any, count: int) -> list[int]:
     """Each option's index in the source: the task says it where it shuffles."""
-    source = document.get("source_choice") if isinstance(document, dict) else None
     places = list(range(count))
-    known = isinstance(source, list) and all(place in source for place in places)
-    return source if known and len(source) == count else places
+    source = document.get("source_choice", places) if isinstance(document, dict) else places
+    if isinstance(source, list) and len(source) == count and all(k in source for k in places):
+        return source
+    return places
