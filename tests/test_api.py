@@ -22,7 +22,7 @@ from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
 from alignment_calibration.pairs.permutation_test import permutation_tests
-from support.simulation import simulate, simulate_pair, write_confidences
+from tests.support.simulation import simulate, simulate_pair, write_confidences
 
 ROOT = Path(__file__).parents[1]
 FAST = {"resamples": 20}

@@ -23,7 +23,7 @@ from alignment_calibration.inputs.lm_eval_samples import (
     check_same_questions,
     read_samples,
     resolve_samples,
-    write_sampled_logits,
+    write_sampled_cell,
     write_sampled_questions,
 )
 from alignment_calibration.inputs.sample_files import sample_files
@@ -164,30 +164,31 @@ def test_shuffled_options_keep_their_source(tmp_path, lines):
 
 def test_a_cell_of_samples_is_read_like_one_that_was_scored(tmp_path, capsys):
     cells = {"continuation": "demo_words", "choice": "demo_words_choice"}
-    logits, identities = {}, {}
+    receipts, identities = {}, {}
     every = files_of("0.4.13")
     model = tmp_path / "model.json"
     resolve_samples("base", {"samples": str(NEWEST)}, list(every.values()), model)
     for prompt, task in cells.items():
+        files = {task: every[task]}
         questions = tmp_path / f"{prompt}.questions.parquet"
-        logits[prompt] = tmp_path / f"{prompt}.parquet"
-        write_sampled_questions({task: every[task]}, None, questions)
-        identities[prompt] = expected_identity(model, questions, None)
-        write_sampled_logits(
-            {task: every[task]}, None, questions, identities[prompt], logits[prompt]
-        )
-        assert read_logits(logits[prompt], identities[prompt]).schema.equals(LOGITS)
+        receipts[prompt] = tmp_path / f"{prompt}.receipt.json"
+        write_sampled_questions(files, None, questions)
+        identities[prompt] = expected_identity(model, questions, {})
+        write_sampled_cell(files, None, questions, identities[prompt], receipts[prompt])
+        assert read_logits(receipts[prompt], identities[prompt]).schema.equals(LOGITS)
     methods = ["continuation_sum", "continuation_min", "choice"]
     confidences = tmp_path / "confidences.parquet"
-    write_confidences(logits, identities, methods, confidences)
+    write_confidences(receipts, identities, methods, confidences)
     assert "continuation_min: left out" in capsys.readouterr().out
     rows = read_parquet(confidences, CONFIDENCES).to_pylist()
     assert {row["method"] for row in rows} == {"continuation_sum", "choice"}
     for row in rows:
         assert (row["letter_mass"] is None) == (row["method"] == "continuation_sum")
         assert row["letter_mass"] is None or 0 < row["letter_mass"] <= 1
-    with pytest.raises(UserError, match="none of the methods reads: continuation_min"):
-        write_confidences(logits, identities, ["continuation_min"], confidences)
+    with pytest.raises(
+        UserError, match="found continuation_min; the samples of this model have only sums"
+    ):
+        write_confidences(receipts, identities, ["continuation_min"], confidences)
 
 
 def test_another_file_is_another_revision(tmp_path):

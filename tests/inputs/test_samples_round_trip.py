@@ -19,18 +19,18 @@ from alignment_calibration.calibration.confidences import write_confidences
 from alignment_calibration.calibration.metrics import METRICS
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.contract.calibration import MODEL_METRICS
-from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.files.frames import read_frame
-from alignment_calibration.files.logits import expected_identity
-from alignment_calibration.files.parquet import read_parquet
-from alignment_calibration.inputs.library import TEMPLATES, Library, build
+from alignment_calibration.files.logits import expected_identity, read_logits, read_receipt
+from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_samples import (
     resolve_samples,
-    write_sampled_logits,
+    write_sampled_cell,
     write_sampled_questions,
 )
+from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.inputs.sample_files import sample_files
+from alignment_calibration.study.letters import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
 OWN_TASKS = ROOT / "workflow" / "tasks"
@@ -81,19 +81,27 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def write_files(folder: Path, model: Path, logits: dict[str, dict[str, Any]], dtype: Any) -> Path:
+def write_metrics_of(folder: Path, settings: dict[str, str]) -> None:
     """Confidences and metrics of a model from its cells."""
     confidences = {}
-    for task, prompts in logits.items():
+    for task, prompts in TASKS.items():
         identities = {
-            prompt: expected_identity(model, folder / f"{task}.{prompt}.parquet", dtype)
+            prompt: expected_identity(
+                folder / "model.json", folder / f"{task}.{prompt}.questions.parquet", settings
+            )
             for prompt in prompts
         }
+        receipts = {prompt: folder / f"{task}.{prompt}.receipt.json" for prompt in prompts}
         confidences[task] = folder / f"{task}.confidences.parquet"
-        write_confidences(prompts, identities, METHODS, confidences[task])
+        write_confidences(receipts, identities, METHODS, confidences[task])
     statistics = {"bins": 10, "tace_threshold": 0.01, "seed": 0, "resamples": 20}
     write_metrics("base", confidences, list(METRICS), statistics, folder / "metrics.parquet")
-    return folder / "metrics.parquet"
+
+
+def read_cell(folder: Path, task: str, prompt: str) -> Any:
+    """Rows of the LOGITS contract."""
+    receipt = folder / f"{task}.{prompt}.receipt.json"
+    return read_logits(receipt, read_receipt(receipt)["identity"])
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +112,15 @@ def imported(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = sample_files(str(logged), names)
     model = folder / "model.json"
     resolve_samples("base", {"samples": str(logged)}, list(files.values()), model)
-    logits: dict[str, dict[str, Any]] = {}
     for task, prompts in TASKS.items():
         for prompt, name in prompts.items():
-            questions = folder / f"{task}.{prompt}.parquet"
-            write_sampled_questions({name: files[name]}, None, questions)
-            logits.setdefault(task, {})[prompt] = folder / f"{task}.{prompt}.logits.parquet"
-            write_sampled_logits(
-                {name: files[name]},
-                None,
-                questions,
-                expected_identity(model, questions, None),
-                logits[task][prompt],
-            )
-    write_files(folder, model, logits, None)
+            of_task = {name: files[name]}
+            questions = folder / f"{task}.{prompt}.questions.parquet"
+            receipt = folder / f"{task}.{prompt}.receipt.json"
+            write_sampled_questions(of_task, None, questions)
+            identity = expected_identity(model, questions, {})
+            write_sampled_cell(of_task, None, questions, identity, receipt)
+    write_metrics_of(folder, {})
     return folder
 
 
@@ -128,11 +131,10 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = folder / "model.json"
     record = {"model": "base", "spec": {}, "revision": "", "path": str(CHECKPOINT)}
     model.write_text(json.dumps(record))
-    cells: list[str] = []
-    logits: dict[str, dict[str, Any]] = {}
+    all_questions, receipts = [], []
     for task, prompts in TASKS.items():
         for prompt, name in prompts.items():
-            questions = folder / f"{task}.{prompt}.parquet"
+            questions = folder / f"{task}.{prompt}.questions.parquet"
             write_questions(
                 [name],
                 limit=LIMIT,
@@ -144,24 +146,25 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 where=f"tasks.{task}.{prompt}",
                 output=questions,
             )
-            logits.setdefault(task, {})[prompt] = folder / f"{task}.{prompt}.logits.parquet"
-            cells += ["--cell", str(questions), str(logits[task][prompt])]
+            all_questions.append(str(questions))
+            receipts.append(str(folder / f"{task}.{prompt}.receipt.json"))
     subprocess.run(
         [
             *(sys.executable, "-m", "alignment_calibration.scoring", "--dtype", "float32"),
-            *("--device", "cpu", "--threads", "1", "--model", str(model), *cells),
+            *("--device", "cpu", "--threads", "1", "--model", str(model)),
+            *("--questions", *all_questions, "--receipts", *receipts),
         ],
         check=True,
         cwd=ROOT,
     )
-    write_files(folder, model, logits, "float32")
+    write_metrics_of(folder, {"dtype": "float32"})
     return folder
 
 
 def test_the_questions_are_the_same_file(imported: Path, scored: Path) -> None:
     for task, prompts in TASKS.items():
         for prompt in prompts:
-            name = f"{task}.{prompt}.parquet"
+            name = f"{task}.{prompt}.questions.parquet"
             assert (imported / name).read_bytes() == (scored / name).read_bytes(), name
 
 
@@ -169,12 +172,7 @@ def test_the_sums_are_the_same_within_float32(imported: Path, scored: Path) -> N
     for task, prompts in TASKS.items():
         for prompt in prompts:
             ours, theirs = (
-                [
-                    sum(row)
-                    for row in read_parquet(folder / f"{task}.{prompt}.logits.parquet", LOGITS)[
-                        "token_logprobs"
-                    ].to_pylist()
-                ]
+                [sum(row) for row in read_cell(folder, task, prompt)["token_logprobs"].to_pylist()]
                 for folder in (imported, scored)
             )
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-5)

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignment_calibration.contract.scoring import LOGITS, QUESTIONS, UNKNOWN
-from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import one_line, sha256, write_json
-from alignment_calibration.files.logits import write_logits
-from alignment_calibration.files.parquet import read_parquet, write_parquet
+from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.files.atomic import sha256, write_json
+from alignment_calibration.files.logits import logits_beside, write_logits, write_receipt
+from alignment_calibration.files.parquet import read_parquet, values_digest, write_parquet
 
 #: Nats by which rounding may lift a log-probability above 0, or a sum off its terms.
 TOLERANCE = 1e-2
@@ -119,28 +119,30 @@ def write_sampled_questions(
     write_parquet(output, read_samples(files, limit).questions)
 
 
-def write_sampled_logits(
+def write_sampled_cell(
     files: Mapping[str, str | Path],
     limit: int | None,
     questions: str | Path,
     identity: Mapping[str, Any],
-    output: str | Path,
+    receipt: str | Path,
 ) -> None:
-    """Write the logit file of a cell from samples.
+    """Write the logit file of a cell, and its receipt, from samples.
 
     Args:
         files: sample file of each lm-eval task.
         limit: first documents taken of each; None takes all.
         questions: questions file of the task and prompt.
-        identity: as `files.logits.expected_identity` has it, `dtype` None.
-        output: the logit file.
+        identity: as `files.logits.expected_identity` has it; nothing of our way of scoring decides
+            the numbers, so that its `settings` are empty.
+        receipt: the file to write, beside its logit file.
 
     Raises:
         UserError: as `read_samples`, or if the samples answer other questions.
     """
     samples = read_samples(files, limit)
     check_same_questions(samples, read_parquet(questions, QUESTIONS), str(questions))
-    write_logits(output, samples.logits, identity)
+    write_logits(logits_beside(receipt), samples.logits, identity)
+    write_receipt(receipt, identity, values_digest(samples.logits))
 
 
 def read_samples(files: Mapping[str, str | Path], limit: int | None = None) -> Samples:
