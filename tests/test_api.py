@@ -22,6 +22,7 @@ from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
 from alignment_calibration.pairs.permutation_test import permutation_tests
+from alignment_calibration.study.settings import Permuting, Resampling, Settings
 from tests.support.simulation import simulate, simulate_pair, write_confidences
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,8 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
         files[stage] = tmp_path / f"{stage}.parquet"
         write_confidences(files[stage], predictions)
         metrics = tmp_path / f"metrics-{stage}.parquet"
-        write_metrics(stage, {"arc": files[stage]}, names, statistics, metrics)
+        settings, resampling = Settings.of(statistics), Resampling.of(statistics)
+        write_metrics(stage, {"arc": files[stage]}, names, settings, resampling, metrics)
         found = measure(
             predictions.probabilities,
             predictions.gold,
@@ -105,7 +107,12 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
 
     tests = tmp_path / "tests.parquet"
     tested = permutation_tests(
-        "p", {"arc": files["base"]}, {"arc": files["aligned"]}, names, statistics
+        "p",
+        {"arc": files["base"]},
+        {"arc": files["aligned"]},
+        names,
+        settings,
+        Permuting.of(statistics),
     )
     write_frame(tests, tested, PERMUTATIONS)
     metrics = {stage: tmp_path / f"metrics-{stage}.parquet" for stage in files}
@@ -193,6 +200,7 @@ TWO = [[0.9, 0.1], [0.2, 0.8]]
         (TWO, [0, 1], {"bins": 0}, "bins: found 0"),
         (TWO, [0, 1], {"resamples": 2.5}, "resamples: found 2.5"),
         (TWO, [0, 1], {"seed": -1}, "seed: found -1"),
+        (TWO, [0, 1], {"tace_threshold": 1}, "tace_threshold: found 1"),
         (TWO, [0, 1], {"mask": [[1, 1], [1, 1]]}, "mask: found int64"),
         (TWO, [0, 1], {"mask": [[True, True]]}, r"mask: found bool of shape \(1, 2\)"),
     ],

@@ -164,31 +164,29 @@ def test_shuffled_options_keep_their_source(tmp_path, lines):
 
 def test_a_cell_of_samples_is_read_like_one_that_was_scored(tmp_path, capsys):
     cells = {"continuation": "demo_words", "choice": "demo_words_choice"}
-    receipts, identities = {}, {}
-    every = files_of("0.4.13")
+    every, receipts = files_of("0.4.13"), {}
     model = tmp_path / "model.json"
     resolve_samples("base", {"samples": str(NEWEST)}, list(every.values()), model)
     for prompt, task in cells.items():
         files = {task: every[task]}
         questions = tmp_path / f"{prompt}.questions.parquet"
-        receipts[prompt] = tmp_path / f"{prompt}.receipt.json"
+        receipt = tmp_path / f"{prompt}.receipt.json"
         write_sampled_questions(files, None, questions)
-        identities[prompt] = expected_identity(model, questions, {})
-        write_sampled_cell(files, None, questions, identities[prompt], receipts[prompt])
-        assert read_logits(receipts[prompt], identities[prompt]).schema.equals(LOGITS)
+        identity = expected_identity(model, questions, {})
+        write_sampled_cell(files, None, questions, identity, receipt)
+        assert read_logits(receipt, identity).schema.equals(LOGITS)
+        receipts["words", prompt] = (receipt, identity)
     methods = ["continuation_sum", "continuation_min", "choice"]
     confidences = tmp_path / "confidences.parquet"
-    write_confidences(receipts, identities, methods, confidences)
-    assert "continuation_min: left out" in capsys.readouterr().out
+    write_confidences(receipts, methods, {"words": confidences})
+    assert "words: continuation_min is left out" in capsys.readouterr().out
     rows = read_parquet(confidences, CONFIDENCES).to_pylist()
     assert {row["method"] for row in rows} == {"continuation_sum", "choice"}
     for row in rows:
         assert (row["letter_mass"] is None) == (row["method"] == "continuation_sum")
         assert row["letter_mass"] is None or 0 < row["letter_mass"] <= 1
-    with pytest.raises(
-        UserError, match="found continuation_min; the samples of this model have only sums"
-    ):
-        write_confidences(receipts, identities, ["continuation_min"], confidences)
+    with pytest.raises(UserError, match=r"only sums .* none of the methods reads them: cont"):
+        write_confidences(receipts, ["continuation_min"], {"words": confidences})
 
 
 def test_another_file_is_another_revision(tmp_path):

@@ -16,7 +16,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from alignment_calibration.calibration.confidences import write_confidences
-from alignment_calibration.calibration.metrics import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.files.frames import read_frame
@@ -31,6 +31,7 @@ from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.inputs.sample_files import sample_files
 from alignment_calibration.study.letters import TEMPLATES
+from alignment_calibration.study.settings import Resampling, Settings
 
 ROOT = Path(__file__).parents[2]
 OWN_TASKS = ROOT / "workflow" / "tasks"
@@ -83,19 +84,26 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_metrics_of(folder: Path, settings: dict[str, str]) -> None:
     """Confidences and metrics of a model from its cells."""
-    confidences = {}
-    for task, prompts in TASKS.items():
-        identities = {
-            prompt: expected_identity(
+    cells = {
+        (task, prompt): (
+            folder / f"{task}.{prompt}.receipt.json",
+            expected_identity(
                 folder / "model.json", folder / f"{task}.{prompt}.questions.parquet", settings
-            )
-            for prompt in prompts
-        }
-        receipts = {prompt: folder / f"{task}.{prompt}.receipt.json" for prompt in prompts}
-        confidences[task] = folder / f"{task}.confidences.parquet"
-        write_confidences(receipts, identities, METHODS, confidences[task])
-    statistics = {"bins": 10, "tace_threshold": 0.01, "seed": 0, "resamples": 20}
-    write_metrics("base", confidences, list(METRICS), statistics, folder / "metrics.parquet")
+            ),
+        )
+        for task, prompts in TASKS.items()
+        for prompt in prompts
+    }
+    confidences = {task: folder / f"{task}.confidences.parquet" for task in TASKS}
+    write_confidences(cells, METHODS, confidences)
+    write_metrics(
+        "base",
+        confidences,
+        list(METRICS),
+        Settings(bins=10, tace_threshold=0.01),
+        Resampling(seed=0, resamples=20),
+        folder / "metrics.parquet",
+    )
 
 
 def read_cell(folder: Path, task: str, prompt: str) -> Any:

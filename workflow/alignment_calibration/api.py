@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alignment_calibration.calibration.metrics import METRICS, Metric, select
-from alignment_calibration.calibration.metrics.step import measure_task, settings_of
+from alignment_calibration.calibration.metrics.registry import METRICS, Metric, select
+from alignment_calibration.calibration.metrics.step import measure_task
 from alignment_calibration.calibration.predictions import (
     SUM_TOLERANCE,
     Answers,
@@ -26,6 +26,7 @@ from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.pairs.changes import judged, pair_changes
 from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.study.settings import Permuting, Resampling, Settings
 
 __all__ = ["compare", "measure"]
 
@@ -86,8 +87,7 @@ def measure(
         0.7
     """
     chosen = _metrics(metrics)
-    statistics = _statistics(bins=bins, resamples=resamples, seed=seed)
-    statistics["tace_threshold"] = tace_threshold
+    statistics = _statistics(tace_threshold, bins=bins, resamples=resamples, seed=seed)
     predictions = _predictions("probabilities", probabilities, right, mask)
     return _measured(predictions, chosen, statistics, model, task, method)
 
@@ -147,8 +147,9 @@ def compare(
         True
     """
     chosen = _metrics(metrics)
-    statistics = _statistics(bins=bins, resamples=resamples, permutations=permutations, seed=seed)
-    statistics["tace_threshold"] = tace_threshold
+    statistics = _statistics(
+        tace_threshold, bins=bins, resamples=resamples, permutations=permutations, seed=seed
+    )
     before = _predictions("base", base, right, mask)
     after = _predictions("aligned", aligned, right, mask)
     if before.has_option.shape != after.has_option.shape:
@@ -166,10 +167,9 @@ def compare(
         before,
         after,
         chosen,
-        settings_of(statistics),
+        Settings.of(statistics),
         task,
-        statistics["seed"],
-        statistics["permutations"],
+        Permuting.of(statistics),
     )
     p_values = pd.DataFrame(
         [(pair, task, method, name, test.p_value) for name, test in tested.items()],
@@ -188,7 +188,9 @@ def _measured(
 ) -> pd.DataFrame:
     """Rows of the MODEL_METRICS contract."""
     answers = Answers(np.arange(len(predictions)).astype(object), predictions, "")
-    rows = measure_task(task, {method: answers}, metrics, statistics)
+    rows = measure_task(
+        task, {method: answers}, metrics, Settings.of(statistics), Resampling.of(statistics)
+    )
     frame = pd.DataFrame(rows).assign(model=model)
     return frame.sort_values("metric", ignore_index=True).reindex(columns=MODEL_METRICS.names)
 
@@ -203,13 +205,19 @@ def _metrics(names: Sequence[str] | None) -> dict[str, Metric]:
     return select(allowed if names is None else names)
 
 
-def _statistics(**numbers: int) -> dict[str, Any]:
-    """The `statistics` that steps take, their whole numbers checked."""
+def _statistics(tace_threshold: float, **numbers: int) -> dict[str, Any]:
+    """The `statistics` of a config, checked."""
+    if not 0 <= tace_threshold < 1:
+        raise ValueError(
+            f"tace_threshold: found {tace_threshold}; needs 0 or more, but less than 1"
+        )
     for name, number in numbers.items():
         least = 0 if name == "seed" else 1
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise ValueError(f"{name}: found {number!r}; needs a whole number of at least {least}")
-    return {name: int(number) for name, number in numbers.items()}
+    return {name: int(number) for name, number in numbers.items()} | {
+        "tace_threshold": float(tace_threshold)
+    }
 
 
 def _predictions(
