@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lm_eval.api.instance import Instance
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -19,10 +20,13 @@ from alignment_calibration.calibration.confidences import write_confidences
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.contract.calibration import MODEL_METRICS
+from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.files.logits import expected_identity, read_logits, read_receipt
+from alignment_calibration.files.parquet import read_parquet
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_samples import (
+    read_samples,
     resolve_samples,
     write_sampled_cell,
     write_sampled_questions,
@@ -30,6 +34,7 @@ from alignment_calibration.inputs.lm_eval_samples import (
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.inputs.sample_files import sample_files
+from alignment_calibration.scoring.lm_eval import SharedPrefixLM
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.settings import Resampling, Settings
 
@@ -40,18 +45,16 @@ TASKS = {
     task: {prompt: spec[prompt] for prompt in ("continuation", "choice")}
     for task, spec in yaml.safe_load((ROOT / "config.yaml").read_text())["tasks"].items()
 }
+NAMES = [name for prompts in TASKS.values() for name in prompts.values()]
 LIMIT = 60
 METHODS = ["continuation_sum", "choice"]
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that lm-eval wrote: samples of all tasks in both prompts, and its results."""
-    folder = tmp_path_factory.mktemp("lm_eval")
+def evaluate(model: Any, folder: Path, names: list[str]) -> Path:
+    """The folder that lm-eval writes: samples of these tasks, and its results."""
     library = Library(OWN_TASKS)
-    names = [name for prompts in TASKS.values() for name in prompts.values()]
     tasks = [
         build(
             library,
@@ -65,7 +68,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     tracker = EvaluationTracker(output_path=str(folder / "out"))
     results = lm_eval.simple_evaluate(
-        model=HFLM(pretrained=str(CHECKPOINT), dtype=torch.float32, device="cpu", batch_size=16),
+        model=model,
         model_args=f"pretrained={CHECKPOINT}",
         tasks=tasks,
         task_manager=TaskManager(include_defaults=False),
@@ -80,6 +83,13 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, of_task in samples.items():
         tracker.save_results_samples(name, of_task)
     return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lm-eval writes of all tasks in both prompts."""
+    model = HFLM(pretrained=str(CHECKPOINT), dtype=torch.float32, device="cpu", batch_size=16)
+    return evaluate(model, tmp_path_factory.mktemp("lm_eval"), NAMES)
 
 
 def write_metrics_of(folder: Path, settings: dict[str, str]) -> None:
@@ -116,8 +126,7 @@ def read_cell(folder: Path, task: str, prompt: str) -> Any:
 def imported(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Questions, logits, confidences and metrics from the samples alone."""
     folder = tmp_path_factory.mktemp("imported")
-    names = [name for prompts in TASKS.values() for name in prompts.values()]
-    files = sample_files(str(logged), names)
+    files = sample_files(str(logged), NAMES)
     model = folder / "model.json"
     resolve_samples("base", {"samples": str(logged)}, list(files.values()), model)
     for task, prompts in TASKS.items():
@@ -205,3 +214,25 @@ def test_every_metric_is_that_of_the_scored_study(imported: Path, scored: Path) 
     assert ours[keys].equals(theirs[keys])
     assert {"sce", "smooth_ece", "letter_mass"} <= set(ours["metric"])
     np.testing.assert_allclose(ours["value"], theirs["value"], atol=1e-6, rtol=1e-6)
+
+
+def test_samples_of_shared_prefix_lack_nothing(scored: Path, tmp_path: Path) -> None:
+    model = SharedPrefixLM(pretrained=str(CHECKPOINT), dtype=torch.float32, device="cpu")
+    task = "demo_words"  # three to five options, of one and more tokens
+    folder = evaluate(model, tmp_path, list(TASKS[task].values()))
+    for prompt, name in TASKS[task].items():
+        samples = read_samples(sample_files(str(folder), [name]))
+        questions = read_parquet(scored / f"{task}.{prompt}.questions.parquet", QUESTIONS)
+        assert samples.questions.equals(questions)
+        expected = read_cell(scored, task, prompt)
+        values = "token_logprobs"
+        assert samples.logits.drop_columns(values).equals(expected.drop_columns(values))
+        np.testing.assert_allclose(
+            np.concatenate(samples.logits[values].to_pylist()),
+            np.concatenate(expected[values].to_pylist()),
+            rtol=1e-6,
+            atol=1e-5,
+        )
+    # The same requests can be asked again.
+    requests = [Instance("loglikelihood", {}, ("Iron is", " a metal"), 0)]
+    assert model.loglikelihood(requests) == model.loglikelihood(requests)

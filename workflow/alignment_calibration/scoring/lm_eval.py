@@ -8,8 +8,11 @@ too: it takes the arguments of `--model hf` and gives its results. Only log-like
 in another way; generation and rolling log-likelihoods are HFLM's.
 """
 
+from typing import Any
+
 import torch
 from lm_eval.__main__ import cli_evaluate
+from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
@@ -39,6 +42,24 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
     """
 
     _scorer: Scorer | None = None
+    #: Of the requests just computed, by token trie, in their order.
+    _tokens: list[dict[str, Any]]
+
+    def loglikelihood(
+        self, requests: list[Instance], disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        """As HFLM's; and each request gets the tokens of its option as a third argument.
+
+        `--log_samples` writes the arguments of requests, so that nothing is lost there: `arg_2`
+        holds `token_ids`, `token_logprobs` (nats), `context_tokens` (their number), `truncated`.
+        """
+        for request in requests:
+            request.arguments = request.args[:2]
+        self._tokens = []
+        answers = list(super().loglikelihood(requests, disable_tqdm=disable_tqdm))
+        for request, tokens in zip(requests, self._tokens, strict=False):  # none after HFLM's way
+            request.arguments = (*request.args, tokens)
+        return answers
 
     def _loglikelihood_tokens(
         self,
@@ -64,11 +85,19 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
             def progress(number: int) -> None:
                 bar.update(number)
 
-            read = self._scorer.read(
-                [self._request(context, continuation) for _, context, continuation in requests],
-                progress,
-                _logprob_and_greedy,
-            )
+            fitting = [
+                self._request(context, continuation) for _, context, continuation in requests
+            ]
+            read = self._scorer.read(fitting, progress, _logprob_and_greedy)
+        self._tokens = [
+            {
+                "token_ids": list(request.continuation_ids),
+                "token_logprobs": values[:, 0].tolist(),
+                "context_tokens": len(request.context_ids),
+                "truncated": len(request.context_ids) < len(context),
+            }
+            for request, values, (_, context, _) in zip(fitting, read, requests, strict=True)
+        ]
         results = []
         for (text, _, _), values in zip(requests, read, strict=True):
             answer = (float(values[:, 0].sum()), bool(values[:, 1].all()))
