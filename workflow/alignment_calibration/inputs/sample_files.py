@@ -46,9 +46,8 @@ def sample_files(source: str, names: Sequence[str]) -> dict[str, Path]:
             f"{source}: found no sample file of {', '.join(map(repr, missing[:3]))}; "
             f"there are files of {', '.join(there[:6]) or 'no task'}{', …' if there[6:] else ''}"
         )
-    newest = {task: _newest(task, files) for task, files in dated.items()}
-    _check_one_model(source, newest.values())
-    return newest
+    _check_one_model(source, (path for files in dated.values() for _, path in files))
+    return {task: _newest(task, files) for task, files in dated.items()}
 
 
 def _candidates(source: str) -> list[Path]:
@@ -112,7 +111,9 @@ def _newest(task: str, files: Sequence[tuple[str, Path]]) -> Path:
 
 
 def _check_one_model(source: str, files: Iterable[Path]) -> None:
-    """Refuse the files of several models: each model's folder has its name."""
+    """Refuse the files of several models, whose folders have other names: the newest of them all
+    would be any model's.
+    """
     folders = {path.parent.name: path.parent for path in files}
     if len(folders) > 1:
         some = ", ".join(map(str, sorted(folders.values())[:3]))
