@@ -66,13 +66,15 @@ def test_a_task_may_not_come_in_twice(library):
         library.definitions(["mmlu_stem", "mmlu_anatomy"])
 
 
-def test_sources_are_our_files_and_not_lm_evals(library):
-    assert [path.name for path in library.sources(["sciq_choice"])] == [
+def test_sources_are_our_files_and_lm_evals_folder_of_tasks(library):
+    assert {path.name for path in library.sources(["sciq_choice"])} == {
         "sciq.py",
         "sciq_choice.yaml",
         "sciq_shuffled.yaml",
-    ]
-    assert library.sources(["arc_easy", "mmlu_stem"]) == []
+        "tasks",
+    }
+    assert library.sources(["arc_easy", "mmlu_stem"]) == [stock_folder()]
+    assert "tasks" not in {path.name for path in library.sources(["demo_words"])}
 
 
 def test_every_task_of_ours_is_known_under_its_files_name(library):

@@ -114,17 +114,6 @@ def code(script, *by_name):
     return digest_of_code(WORKFLOW / "scripts" / f"{script}.py", *modules)
 
 
-def as_inputs(paths):
-    """Paths from outside the workflow as inputs of a rule, which Snakemake would fill in, and knows
-    no way to quote."""
-    for path in paths:
-        if "{" in path:
-            sys.exit(
-                f"error: {path}: Snakemake takes a name in braces for a wildcard; rename it"
-            )
-    return paths
-
-
 def config_slice(*keys):
     """The smallest part of the config a rule needs, as one string that changes only with it. A
     function, since Snakemake would fill in the braces of a text."""
@@ -224,8 +213,8 @@ def local_checkpoint(wildcards):
     folder = Path(spec["path"])
     if "gguf_file" in spec:
         file = folder / spec["gguf_file"]
-        return as_inputs([str(file)] if file.is_file() else [])
-    return as_inputs([str(file) for file in checkpoint_files(folder, spec)])
+        return [file] if file.is_file() else []
+    return checkpoint_files(folder, spec)
 
 
 def questions_slice(wildcards):
@@ -259,8 +248,7 @@ def question_sources(wildcards):
         if Path(path).is_file()
     ]
     try:
-        sources = LIBRARY.sources(spec[wildcards.prompt])
-        return as_inputs([*files, *map(str, sources)])
+        return [*files, *LIBRARY.sources(spec[wildcards.prompt])]
     except UserError as error:
         sys.exit(f"error: {error}")
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 
@@ -18,13 +19,25 @@ def fingerprint(files: Iterable[str | Path]) -> str:
     change although no content did (a copy, a `touch`), but hardly the other way round.
 
     Args:
-        files: those that are missing count as such.
+        files: those that are missing count as such, folders with all files in them (looked at once
+            per process), but what Python has compiled.
     """
-    parts = []
-    for file in sorted(map(str, files)):
-        found: tuple[int, ...] = ()
-        with suppress(OSError):
-            status = os.stat(file)
-            found = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        parts.append(f"{file} {found}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    parts = [_of_folder(file) if os.path.isdir(file) else _of_file(file) for file in files]
+    return _digest(parts)
+
+
+@cache
+def _of_folder(folder: str | Path) -> str:
+    within = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    return f"{folder} {_digest(_of_file(file) for file in within if not file.endswith('.pyc'))}"
+
+
+def _of_file(file: str | Path) -> str:
+    with suppress(OSError):
+        status = os.stat(file)
+        return f"{file} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+    return f"{file} missing"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]

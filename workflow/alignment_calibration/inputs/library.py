@@ -75,24 +75,28 @@ class Library:
         return index
 
     def sources(self, names: Iterable[str]) -> list[Path]:
-        """Files of ours and the user's that the questions of these tasks depend on.
+        """Files and folders that the questions of these tasks depend on.
 
-        YAMLs with what they include, code they name, and local data files. What belongs to
-        lm-eval is left out.
+        YAMLs with what they include, code they name, and local data files; and, if a task is
+        lm-eval's or builds on one, its whole folder of tasks: it takes long to find out which of
+        them.
         """
         found: set[Path] = set()
         seen: set[str] = set()
-        pending = [name for name in names if name in self._index]
+        pending = list(names)
         while pending:
             name = pending.pop()
             if name in seen:
                 continue
             seen.add(name)
+            if name not in self._index:
+                found.add(stock_folder())
+                continue
             read = self._read(self._index[name])
             known = {*read.files, *read.code, *_data_files(self._complete(read.config))}
-            found |= {path for path in known if not path.is_relative_to(stock_folder())}
-            parts = [_based_on(read.config), *_members(read.config)]
-            pending += [part for part in parts if part in self._index]
+            stock = stock_folder()
+            found |= {stock if path.is_relative_to(stock) else path for path in known}
+            pending += filter(None, [_based_on(read.config), *_members(read.config)])
         return sorted(found)
 
     def definitions(self, names: Iterable[str]) -> list[Definition]:
