@@ -268,22 +268,17 @@ def of_pair(stage, folder="confidences"):
     ]
 
 
-def receipts(model, cells=CELLS):
+def receipts(model):
     """The receipts of a model's cells, in the order of the cells: see `score`."""
     return [
         f"{RESULTS}/logits/{model}/{task}/{prompt}.receipt.json"
-        for task, prompt in cells
+        for task, prompt in CELLS
     ]
 
 
-def question_files(cells=CELLS):
-    """The questions files of cells, in their order."""
-    return [f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in cells]
-
-
-def of_task(task):
-    """The cells of a task."""
-    return [(task, prompt) for prompt in PROMPTS[task]]
+def question_files():
+    """The questions files of a model's cells, in their order."""
+    return [f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in CELLS]
 
 
 def model_json(stage):
