@@ -8,7 +8,7 @@ import pytest
 
 from alignment_calibration.inputs.code import imported_code
 from tests.support.imports import PACKAGE, loaded, reachable
-from tests.support.study import ROOT, Job, Study
+from tests.support.study import ROOT, STUDY, Job, Study
 
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 
@@ -24,31 +24,32 @@ def test_all_that_python_loads_for_a_script_is_in_its_code() -> None:
         assert files <= set(imported_code(script)), script
 
 
-def scripts_of(jobs: list[Job], root: Path) -> dict[tuple[str, str], Path]:
-    """The script of each job that has one."""
-    folder = root / "workflow" / "rules"
-    rules: dict[str, str] = {}
-    for file in folder.glob("*.smk"):
-        for rule, body in re.findall(
-            r"^rule (\w+):\n((?:(?: .*)?\n)*)", file.read_text(encoding="utf-8"), re.MULTILINE
-        ):
-            if match := re.search(r'^    script:\n        "(.*)"', body, re.MULTILINE):
-                rules[rule] = match[1]
-    found = {}
-    for job in jobs:
-        if job.rule in rules:
-            path = rules[job.rule]
-            for part in filter(None, job.wildcards.split(", ")):
-                name, value = part.split("=")
-                path = path.replace(f"{{wildcards.{name}}}", value)
-            found[job.rule, job.wildcards] = (folder / path).resolve()
-    return found
+Key = tuple[str, str]
+
+
+def entries_of(job: Job, study: Study) -> list[Path]:
+    """The files that a job starts from: its script and what that finds by name, or its command."""
+    workflow = study.root / "workflow"
+    package = workflow / PACKAGE.name
+    files = [workflow / "Snakefile", *workflow.rglob("*.smk")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    rule = re.search(rf"^( *)rule {job.rule}:\n((?:\1 +.*\n|\n)*)", text, re.MULTILINE)
+    assert rule is not None, job
+    if script := re.search(r'script:\n *"../scripts/(\w+).py"', rule[2]):
+        exhibits = {"figures": study.folder / "figures" / STUDY, "tables": study.results / "tables"}
+        made = exhibits[script[1]].iterdir() if script[1] in exhibits else ()
+        return [
+            workflow / "scripts" / f"{script[1]}.py",
+            *{package / "report" / script[1] / f"{path.stem}.py" for path in made},
+        ]
+    return [package / "scoring" / "__main__.py"] if "SCORE" in rule[2] else []
 
 
 @pytest.fixture(scope="module")
-def scripts(study: Study) -> dict[tuple[str, str], Path]:
-    """The script of every job of the study."""
-    return scripts_of(study.planned_jobs("--forceall"), study.root)
+def entries(study: Study) -> dict[Key, list[Path]]:
+    """The files that every job of the study starts from."""
+    jobs = study.planned_jobs("--forceall")
+    return {(job.rule, job.wildcards): entries_of(job, study) for job in jobs}
 
 
 @pytest.fixture
@@ -63,24 +64,25 @@ def edited(study: Study, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "edited",
-    ["report/run_summary.py", "calibration/resampling.py", "files/atomic.py"],
-    indirect=True,
+    ("edited", "rules"),
+    [
+        ("report/run_summary.py", {"run_summary"}),
+        ("report/figures/ranks.py", {"figures"}),
+        ("scoring/trie.py", {"score_model"}),
+        ("calibration/resampling.py", None),  # some
+        ("files/atomic.py", None),  # nearly all
+    ],
+    indirect=["edited"],
 )
 def test_an_edit_runs_what_imports_the_module_and_what_follows(
-    study: Study, scripts: dict[tuple[str, str], Path], edited: Path
+    study: Study, entries: dict[Key, list[Path]], edited: Path, rules: set[str] | None
 ) -> None:
-    code = ROOT / edited.relative_to(study.root)
     importing = {
-        job
-        for job, script in scripts.items()
-        if code in reachable(ROOT / script.relative_to(study.root))
+        job for job, files in entries.items() if any(edited in reachable(file) for file in files)
     }
-    assert importing
+    assert {rule for rule, _ in importing} == rules if rules else len(importing) > 3
     planned = {(job.rule, job.wildcards): job.reason for job in study.planned_jobs()}
-    assert importing <= set(planned)
-    # Of a job with both reasons, Snakemake names only the other job.
-    for job in scripts.keys() & planned.keys():
-        by_code = planned[job].startswith("Params have changed since last execution: ")
-        assert by_code or planned[job].startswith("Input files updated by another job: "), job
-        assert job in importing or not by_code, job
+    assert importing <= planned.keys()
+    for job, reason in planned.items():
+        if job not in importing:
+            assert reason.startswith("Input files updated by another job: "), (job, reason)

@@ -34,7 +34,8 @@ def reachable(entry: Path) -> set[Path]:
     """The files of the package that a file may import, by the standard library's own search
     through bytecode.
     """
-    finder = ModuleFinder([str(PACKAGE.parent)])
+    (workflow,) = (folder for folder in entry.parents if (folder / PACKAGE.name).is_dir())
+    finder = ModuleFinder([str(workflow)])
     finder.run_script(str(entry))
     return {Path(file) for module in finder.modules.values() if (file := vars(module)["__file__"])}
 

@@ -35,6 +35,7 @@ def environment(root: Path = ROOT, **extra: str) -> dict[str, str]:
 
 def copied_workflow(folder: Path) -> Path:
     """A copy of all that the demo's workflow reads of the repository, to be edited."""
+    folder.mkdir(exist_ok=True)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)
     for name in ("workflow", "profiles", "envs", "data"):

@@ -1,12 +1,11 @@
 """Which jobs run after an edit, read from Snakemake's own dry run."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.study import ROOT, Config, Study, demo_config, environment, read
+from tests.support.study import ROOT, Config, Study, copied_workflow, demo_config, read
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +119,13 @@ def test_an_edit_of_scoring_code_scores_only_under_another_version(
     study: Study, tmp_path: Path
 ) -> None:
     """In a copy of the repository: a comment first, then a raised SCORING_VERSION."""
-    ignored = shutil.ignore_patterns(".*", "results", "figures", "__pycache__")
-    repository = shutil.copytree(ROOT, tmp_path / "repository", ignore=ignored)
+    repository = copied_workflow(tmp_path / "repository")
     edited = Study(study.copied(tmp_path / "study").folder, ["all_cells"], root=repository)
     package = repository / "workflow" / "alignment_calibration"
 
     def scores() -> bool:
         """Run the workflow; whether it started a scoring job."""
-        result = edited.run(env=environment(PYTHONPATH=str(repository / "workflow")))
+        result = edited.run()
         assert result.returncode == 0, result.stderr
         return "rule score_model:" in result.stdout + result.stderr
 
