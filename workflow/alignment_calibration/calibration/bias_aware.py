@@ -1,0 +1,193 @@
+"""Binned calibration errors as estimates: debiased, and with bounds of the bias that is left.
+
+A binned error Σ_b |ḡ_b| adds up absolute values of means over questions. Where a true gap is small
+against the standard error s_b of its mean, the absolute value is too large on average: by s_b r(t)
+where the true gap is t standard errors. So s_b r(t_b), t_b the gap seen in standard errors, is
+taken off. What bias remains is s_b ρ(t), which no data tell, since t is known to within a few units
+only: it is bounded over all t within κ of t_b.
+
+Mean excess r and remaining bias ρ of a normal mean have closed forms. With m(t) = E|N(t, 1)|:
+r(t) = m(t) − t = 2φ(t) − 2tΦ(−t). Since |N(x, 1)| with x from N(t, 1) is |N(t, 2)|, E r(|x|) =
+√2 m(t/√2) − m(t), and so ρ(t) = r(t) − E r(|x|) = 2r(t) − √2 r(t/√2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from alignment_calibration.calibration.estimates import Estimate, contributions
+from alignment_calibration.calibration.metrics import formulas, tallies
+from alignment_calibration.calibration.metrics.tallies import Columns, Tally
+from alignment_calibration.calibration.predictions import Floats, Integers
+
+#: How many standard errors the true gap of a bin may lie from the one seen.
+KAPPA = 2.0
+
+#: Where ρ is smallest: 2Φ(−t) = Φ(−t/√2).
+LOWEST = 1.4032812
+
+
+@dataclass(frozen=True)
+class BinnedError:
+    """How an L1 error is read from a tally with fields (count, …) in bins, or in classes × bins.
+
+    Attributes:
+        tally: what the questions add up to.
+        observed, expected: the fields whose difference is a bin's gap.
+        first_bin: bins of a class before it are left out.
+    """
+
+    tally: Tally
+    observed: int
+    expected: int = formulas.PROBABILITY
+    first_bin: int = 0
+
+
+TOP_CORRECT = 2
+
+BINNED_ERRORS: dict[str, BinnedError] = {
+    "ece": BinnedError(tallies.top_equal_width, TOP_CORRECT),
+    "ece_equal_mass": BinnedError(tallies.top_equal_mass, TOP_CORRECT),
+    "ece_debiased": BinnedError(tallies.top_equal_width, TOP_CORRECT),
+    "sce": BinnedError(tallies.class_equal_width, formulas.LABEL),
+    "sce_ovr": BinnedError(tallies.class_equal_width, formulas.ONE_VS_REST),
+    "ace": BinnedError(tallies.class_equal_mass, formulas.LABEL),
+    "tace": BinnedError(tallies.class_equal_mass_above, formulas.LABEL, first_bin=1),
+}
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The signed gaps that N questions add to the C bins of an L1 error.
+
+    The error is Σ_c |mean over questions of the gaps added to bin c|.
+
+    Attributes:
+        cells: shape (N, S); the bin of each of a question's slots.
+        unscaled: shape (N, S); observed − expected of the slots that are kept, else 0.
+        kept: shape (N, S); 1 where the slot counts, 0 where it has no option or is left out.
+        scale: shape (C,); weight of the bin's class over the share of questions that it keeps.
+        kept_share: shape (C,); that share.
+        bins: number of bins of each class: C is a multiple of it.
+    """
+
+    cells: Integers
+    unscaled: Floats
+    kept: Floats
+    scale: Floats
+    kept_share: Floats
+    bins: int
+
+    @property
+    def gaps(self) -> Floats:
+        """Shape (N, S): what the slots add to the gaps of their bins."""
+        return np.asarray(self.unscaled * self.scale[self.cells])
+
+    def means(self, values: Floats) -> Floats:
+        """Means over questions of what the slots add to each bin: (N, S) to (C,)."""
+        sums = np.bincount(self.cells.ravel(), values.ravel(), minlength=self.scale.size)
+        return np.asarray(sums / len(self.cells))
+
+    def influence(self, added: Floats, terms: Floats) -> Floats:
+        """What each question adds to a sum over bins whose classes are divided by what they keep.
+
+        Args:
+            added: shape (N, S); what the slots add to the numerators.
+            terms: shape (C,); the addends of the sum, which fall as more questions are kept.
+
+        Returns:
+            Shape (N,); a ratio of means, linearised.
+        """
+        of_class = terms.reshape(-1, self.bins).sum(axis=1)
+        per_kept = np.repeat(of_class, self.bins) / self.kept_share
+        return np.asarray((added - per_kept[self.cells] * self.kept).sum(axis=1))
+
+
+def gaps(columns: Columns, error: BinnedError) -> Gaps:
+    """The gaps of an L1 error.
+
+    Class k enters with weight N_k/ΣN_k, N_k the number of questions that have the option, and its
+    bins with their share of the n_k questions that the class keeps (all N_k but for a threshold).
+    """
+    count = len(columns.cells)
+    totals = np.bincount(
+        columns.cells.ravel(), columns.fields[0].ravel(), minlength=int(np.prod(columns.shape[1:]))
+    )
+    by_class = totals.reshape(-1, columns.shape[-1])
+    is_kept = np.zeros_like(by_class)
+    is_kept[:, error.first_bin :] = 1
+    class_kept = (by_class * is_kept).sum(axis=1, keepdims=True)
+    weight = by_class.sum(axis=1, keepdims=True) / by_class.sum()
+    share = np.broadcast_to(np.maximum(class_kept, 1) / count, by_class.shape)
+    scale = (is_kept * weight / share).ravel()
+    slot_kept = columns.fields[0] * is_kept.ravel()[columns.cells]
+    return Gaps(
+        columns.cells,
+        (columns.fields[error.observed] - columns.fields[error.expected]) * slot_kept,
+        slot_kept,
+        scale,
+        share.ravel(),
+        columns.shape[-1],
+    )
+
+
+def estimate(columns: Columns, error: BinnedError, kappa: float = KAPPA) -> Estimate:
+    """The estimate of an L1 error, in probabilities.
+
+    Args:
+        columns: of the error's tally.
+        error: how it is read from the tally.
+        kappa: how many standard errors the true gap of a bin may lie from the one seen.
+    """
+    of = gaps(columns, error)
+    added = of.gaps
+    means = of.means(added)
+    variances = of.means(added**2) - means**2 / of.kept_share
+    spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
+    absolute = np.abs(means)
+    influence = of.influence(np.sign(means)[of.cells] * added, absolute)
+    debiased, low, high = sum_of_absolutes(np.ones_like(means), absolute, spreads, kappa)
+    # The sum is not negative: what its bias leaves possible reaches at least to 0.
+    return Estimate(
+        float(absolute.sum()), debiased, min(low, debiased), high, contributions(influence)
+    )
+
+
+def sum_of_absolutes(
+    coefficients: Floats, absolute: Floats, spreads: Floats, kappa: float = KAPPA
+) -> tuple[float, float, float]:
+    """Σ_c coefficient_c |mean_c|, less what can be estimated of its bias, and bounds of the rest.
+
+    Args:
+        coefficients: shape (C,), of either sign.
+        absolute: shape (C,); absolute values of the means.
+        spreads: shape (C,); standard errors of the means; a mean without adds no bias.
+        kappa: how many standard errors a true mean may lie from the one seen.
+
+    Returns:
+        The debiased sum, and the least and the greatest bias that it may still have.
+    """
+    known = spreads > 0
+    t, scale = absolute[known] / spreads[known], coefficients[known] * spreads[known]
+    debiased = float(coefficients @ absolute - scale @ excess(t))
+    ends = np.stack([scale * rho for rho in remaining_bias_bounds(t, kappa)])
+    return debiased, float(ends.min(axis=0).sum()), float(ends.max(axis=0).sum())
+
+
+def excess(t: Floats) -> Floats:
+    """r(t): by how much |N(t, 1)| exceeds t ≥ 0 on average."""
+    return np.asarray(np.exp(-(t**2) / 2) * np.sqrt(2 / np.pi) - 2 * t * ndtr(-t))
+
+
+def remaining_bias(t: Floats) -> Floats:
+    """ρ(t): the bias of |x| − r(|x|), x from N(t, 1), as an estimate of t ≥ 0."""
+    return np.asarray(2 * excess(t) - np.sqrt(2) * excess(t / np.sqrt(2)))
+
+
+def remaining_bias_bounds(t: Floats, kappa: float = KAPPA) -> tuple[Floats, Floats]:
+    """Least and greatest ρ within κ of t; ρ falls up to `LOWEST` and rises from there on."""
+    nearest, farthest = np.maximum(t - kappa, 0), t + kappa
+    at_ends = remaining_bias(nearest), remaining_bias(farthest)
+    lowest = remaining_bias(np.clip(LOWEST, nearest, farthest))
+    return lowest, np.maximum(*at_ends)

@@ -1,0 +1,223 @@
+"""Estimates: numbers whose bias is known within bounds, and what may be said of them.
+
+An estimate holds a number, bounds of its bias, and what each question adds to its error. So the
+change of a pair is again an estimate (bounds and contributions subtract, question by question), the
+mean over tasks is one (they have no question in common), and means of questions are those without
+bias: one interval, one rate, one test for all of them.
+
+The interval of an estimate holds every value that its bias could leave, and the error of sampling
+to either side (Armstrong & Kolesár 2020 discuss such bias-aware intervals). Quantiles are those of
+Student's t with one degree of freedom less than questions, for the normal ones of large samples.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+from alignment_calibration.calibration.predictions import Booleans, Floats
+
+#: Share of intervals that are to hold the truth.
+LEVEL = 0.95
+#: Share of samples in which a change of the size `Estimate.mde` is to be seen.
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number estimated from N questions (or several tasks' questions together).
+
+    Attributes:
+        value: the number of the sample, as reported.
+        debiased: the same less the part of its bias that can be estimated.
+        bias_low, bias_high: bounds of the bias that `debiased` still has.
+        contributions: shape (N,); what each question adds to the error of `debiased`, summing to 0
+            on each task: the square of the standard error is the sum of their squares.
+    """
+
+    value: float
+    debiased: float
+    bias_low: float
+    bias_high: float
+    contributions: Floats
+
+    @property
+    def low(self) -> float:
+        """The least value that the bias leaves possible."""
+        return self.debiased - self.bias_high
+
+    @property
+    def high(self) -> float:
+        """The greatest value that the bias leaves possible."""
+        return self.debiased - self.bias_low
+
+    @property
+    def standard_error(self) -> float:
+        """Of `debiased`."""
+        return math.sqrt(float(self.contributions @ self.contributions))
+
+    @property
+    def mde(self) -> float:
+        """The smallest true value that `interval` tells from 0 in four of five such samples.
+
+        2.8 standard errors (for many questions) and the width of the bias's bounds.
+        """
+        quantile = _quantile(self, 0.5 + LEVEL / 2) + _quantile(self, POWER)
+        return quantile * self.standard_error + self.bias_high - self.bias_low
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """The confidence interval: both ends may lie to one side of `value`, not of `debiased`."""
+        reach = _quantile(self, 0.5 + level / 2) * self.standard_error
+        return self.low - reach, self.high + reach
+
+    def p_above(self) -> float:
+        """One-sided p-value of the hypothesis that the number is not above 0."""
+        return _tail(self.low, self)
+
+    def p_below(self) -> float:
+        """One-sided p-value of the hypothesis that the number is not below 0."""
+        return _tail(-self.high, self)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of the hypothesis that the number is 0; `interval` is its inverse."""
+        return min(1.0, 2 * min(self.p_above(), self.p_below()))
+
+    def questions_for(self, size: float) -> int:
+        """How many questions of this kind it takes for `mde` to be `size`.
+
+        Standard error and bounds of bias both fall with the root of the number of questions (the
+        bounds, where there is an error to see, faster), so the answer is rather too large.
+        """
+        return math.ceil(self.contributions.size * (self.mde / size) ** 2)
+
+
+def of_mean(numbers: Floats | Booleans) -> Estimate:
+    """The mean of a number over questions, shape (N,): it has no bias."""
+    numbers = numbers.astype(np.float64)
+    mean = float(numbers.mean())
+    return Estimate(mean, mean, 0.0, 0.0, contributions(numbers))
+
+
+def contributions(influence: Floats) -> Floats:
+    """What questions add to the error of a mean of `influence`, shape (N,).
+
+    Their squares sum to s²/N, s² the sample variance; NaN where there is a single question.
+    """
+    count = influence.size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((influence - influence.mean()) / np.sqrt(count * (count - 1)))
+
+
+def change(base: Estimate, aligned: Estimate, rate: float = 0.0) -> Estimate:
+    """Aligned − (1 + rate) · base, of estimates from the same questions in the same order.
+
+    With a rate, what is above 0 if and only if the change rate is above that rate (and below 0 if
+    it is below): no division by a base that may be 0.
+    """
+    factor = 1 + rate
+    return Estimate(
+        aligned.value - factor * base.value,
+        aligned.debiased - factor * base.debiased,
+        aligned.bias_low - factor * base.bias_high,
+        aligned.bias_high - factor * base.bias_low,
+        aligned.contributions - factor * base.contributions,
+    )
+
+
+def mean_over_tasks(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of estimates from different questions.
+
+    Bias does not average out, so its bounds are averaged; errors of sampling do.
+    """
+    value, debiased, bias_low, bias_high = (
+        float(np.mean([getattr(estimate, number) for estimate in estimates]))
+        for number in ("value", "debiased", "bias_low", "bias_high")
+    )
+    contributed = np.concatenate([estimate.contributions for estimate in estimates])
+    return Estimate(value, debiased, bias_low, bias_high, contributed / len(estimates))
+
+
+def rate_interval(base: Estimate, aligned: Estimate, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of the change rate (aligned − base)/base of numbers that are not negative.
+
+    Fieller's (1954): the rates r ≥ −1 at which `change(base, aligned, r).interval()` holds 0. At
+    r = 0 that is the interval of the change, so rate and change never differ in sign: where the
+    change is clearly above 0, rates below 0 are left out, and the other way round. Should the set
+    have a gap, the gap is filled.
+
+    Returns:
+        The ends; NaN for an end without bound (a base that may be 0 allows any rise). Both are NaN
+        where no rate fits at all, as of a base that is 0 without error.
+    """
+    quantile = _quantile(aligned, 0.5 + level / 2)
+    variances = (
+        quantile**2 * float(aligned.contributions @ aligned.contributions),
+        quantile**2 * float(aligned.contributions @ base.contributions),
+        quantile**2 * float(base.contributions @ base.contributions),
+    )
+    low = _ratio_low(aligned.low, base.high, *variances)
+    high = _ratio_low(base.low, aligned.high, *variances[::-1])
+    if not np.isfinite(low):
+        return np.nan, np.nan
+    return low - 1, 1 / high - 1 if high else np.nan
+
+
+def _ratio_low(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
+    """Lower end of a ratio whose numerator is at least `top` and denominator at most `bottom`.
+
+    Ratios λ ≥ 0 are left out where top − λ·bottom > sd(λ), sd(λ)² = v_top − 2λ·v_both + λ²·v_bottom
+    (variances times the squared quantile). The difference of both sides is concave in λ, so those
+    are the λ of one interval: the end is its upper end if it holds 1, or else 0; it is 0 if neither
+    is left out, and infinite if all λ above are.
+    """
+    if top - bottom > math.sqrt(max(v_top - 2 * v_both + v_bottom, 0.0)):
+        above_1 = _crossing(
+            top - bottom, bottom, v_top - 2 * v_both + v_bottom, v_both - v_bottom, v_bottom
+        )
+        return 1 + above_1
+    if top > math.sqrt(v_top):
+        return min(_crossing(top, bottom, v_top, v_both, v_bottom), 1.0)
+    return 0.0
+
+
+def _crossing(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
+    """The first λ > 0 with top − λ·bottom = sd(λ), where λ = 0 has the left side larger.
+
+    The smallest positive root of aλ² − 2bλ + c, c > 0, as c / (b + √(b² − ac)): no cancellation.
+    """
+    a = bottom**2 - v_bottom
+    b = top * bottom - v_both
+    c = top**2 - max(v_top, 0.0)
+    divisor = b + math.sqrt(max(b**2 - a * c, 0.0))
+    return c / divisor if divisor > 0 else math.inf
+
+
+def _quantile(estimate: Estimate, probability: float) -> float:
+    return float(stdtrit(estimate.contributions.size - 1, probability))
+
+
+def _tail(distance: float, estimate: Estimate) -> float:
+    """P(T ≥ distance / standard error), T of Student's distribution."""
+    error = estimate.standard_error
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(estimate.contributions.size - 1, -distance / error))
+
+
+def holm(p_values: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Adjusted p-values: the error rate of a whole family at which each hypothesis is rejected.
+
+    Holm (1979): with those of at most 0.05 rejected, any at all is rejected falsely in at most 5 %
+    of studies, however the p-values depend on each other. NaN stays NaN and is not counted.
+    """
+    adjusted = np.full(p_values.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p_values))
+    order = known[np.argsort(p_values[known])]
+    scaled = p_values[order] * np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted
