@@ -76,7 +76,7 @@ def answer(random: np.random.Generator, questions: Questions, model: Model) -> P
 def errors(
     names: tuple[str, ...], model: Model, options: int = 4, count: int = 200_000
 ) -> dict[str, float]:
-    """True binned errors of a model: over many questions, with the exact posterior for the label."""
+    """True binned errors of a model: over many questions, the exact posterior for the label."""
     random = np.random.default_rng(10**9)
     calibrated = posterior(random, draw_questions(random, count, options), model.accuracy)
     predictions = fixed_options(

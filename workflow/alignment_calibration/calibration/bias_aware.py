@@ -147,17 +147,17 @@ def estimate(columns: Columns, error: BinnedError, kappa: float = KAPPA) -> Esti
     spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
     absolute = np.abs(means)
     influence = of.influence(np.sign(means)[of.cells] * added, absolute)
-    debiased, low, high = sum_of_absolutes(np.ones_like(means), absolute, spreads, kappa)
-    # The sum is not negative: what its bias leaves possible reaches at least to 0.
-    return Estimate(
-        float(absolute.sum()), debiased, min(low, debiased), high, contributions(influence)
-    )
+    value = float(absolute.sum())
+    taken_off, low, high = bias_of(np.ones_like(means), absolute, spreads, kappa)
+    debiased = value - taken_off
+    # The error is not negative: what the bias leaves possible reaches at least to 0.
+    return Estimate(value, debiased, min(low, debiased), high, contributions(influence))
 
 
-def sum_of_absolutes(
+def bias_of(
     coefficients: Floats, absolute: Floats, spreads: Floats, kappa: float = KAPPA
 ) -> tuple[float, float, float]:
-    """Σ_c coefficient_c |mean_c|, less what can be estimated of its bias, and bounds of the rest.
+    """The bias of Σ_c coefficient_c |mean_c|.
 
     Args:
         coefficients: shape (C,), of either sign.
@@ -166,13 +166,13 @@ def sum_of_absolutes(
         kappa: how many standard errors a true mean may lie from the one seen.
 
     Returns:
-        The debiased sum, and the least and the greatest bias that it may still have.
+        What is to be taken off, and the least and the greatest bias that then remains.
     """
     known = spreads > 0
     t, scale = absolute[known] / spreads[known], coefficients[known] * spreads[known]
-    debiased = float(coefficients @ absolute - scale @ excess(t))
     ends = np.stack([scale * rho for rho in remaining_bias_bounds(t, kappa)])
-    return debiased, float(ends.min(axis=0).sum()), float(ends.max(axis=0).sum())
+    low, high = (float(end.sum()) for end in (ends.min(axis=0), ends.max(axis=0)))
+    return float(scale @ excess(t)), low, high
 
 
 def excess(t: Floats) -> Floats:

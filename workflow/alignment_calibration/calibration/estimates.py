@@ -11,7 +11,7 @@ Student's t with one degree of freedom less than questions, for the normal ones 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,17 +129,25 @@ def change(base: Estimate, aligned: Estimate, rate: float = 0.0) -> Estimate:
     )
 
 
-def mean_over_tasks(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of estimates from different questions.
+def mean_over_tasks(estimates: Mapping[str, Estimate], questions: Mapping[str, int]) -> Estimate:
+    """The mean over the tasks that were measured, which have no question in common.
 
     Bias does not average out, so its bounds are averaged; errors of sampling do.
+
+    Args:
+        estimates: by task.
+        questions: number of questions of every task of the study, in the study's order: so are the
+            contributions laid out, 0 for a task that was not measured.
     """
     value, debiased, bias_low, bias_high = (
-        float(np.mean([getattr(estimate, number) for estimate in estimates]))
+        float(np.mean([getattr(estimate, number) for estimate in estimates.values()]))
         for number in ("value", "debiased", "bias_low", "bias_high")
     )
-    contributed = np.concatenate([estimate.contributions for estimate in estimates])
-    return Estimate(value, debiased, bias_low, bias_high, contributed / len(estimates))
+    contributed = [
+        estimates[task].contributions / len(estimates) if task in estimates else np.zeros(count)
+        for task, count in questions.items()
+    ]
+    return Estimate(value, debiased, bias_low, bias_high, np.concatenate(contributed))
 
 
 def rate_interval(base: Estimate, aligned: Estimate, level: float = LEVEL) -> tuple[float, float]:

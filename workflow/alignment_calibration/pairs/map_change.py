@@ -8,7 +8,12 @@ often gives higher ones, on the same map). The change splits exactly (Kitagawa 1
     Σ_c (|γ_c'| − |γ_c|) (W_c' + W_c)/2    map
     Σ_c (W_c' − W_c) (|γ_c'| + |γ_c|)/2    confidences
 
-over the bins in which both models have predictions enough for a gap, plus what the other bins add.
+over the bins that both models use, plus what the other bins add, which one of them hardly uses.
+
+Within a wide bin, too, one model may give higher confidences than the other (in that from 0.9 to 1
+above all), and with them have another mean gap on the same map. So the sums run over *slices* of
+the bins, cut at medians of their confidences, with the slice's gap, signed as its bin's, for |γ|.
+Only whole bins are taken as absolute values, so slices add no bias.
 """
 
 from collections.abc import Sequence
@@ -16,19 +21,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignment_calibration.calibration.bias_aware import (
-    KAPPA,
-    BinnedError,
-    Gaps,
-    gaps,
-    sum_of_absolutes,
-)
+from alignment_calibration.calibration.bias_aware import KAPPA, BinnedError, Gaps, bias_of, gaps
 from alignment_calibration.calibration.estimates import Estimate, contributions
 from alignment_calibration.calibration.metrics.tallies import Columns
-from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.predictions import Floats, Integers
 
-#: Fewest predictions of each model in a bin whose gaps are compared.
-FEWEST = 5
+#: Fewest predictions of each model in a slice whose gaps are compared.
+FEWEST = 10
+#: How often a bin may be halved.
+DEPTH = 5
+#: Least share of one model's predictions of a slice in the other's.
+OVERLAP = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Split:
     Attributes:
         map: what another calibration map changes: the change at equal confidences.
         confidences: what other confidences change on the same map.
-        unshared: what bins add in which only one model has `FEWEST` predictions.
-        unshared_share: share of the two models' predictions in those bins, 0 to 1.
+        unshared: what slices add that one model hardly uses: it has fewer than `FEWEST` predictions
+            there, or than `OVERLAP` times the other's.
+        unshared_share: share of the two models' predictions in those slices, 0 to 1.
     """
 
     map: Estimate
@@ -57,98 +61,152 @@ def split(base: Columns, aligned: Columns, error: BinnedError, kappa: float = KA
         error: how it is read from the tally.
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
     """
-    models = [_bins(columns, error) for columns in (base, aligned)]
-    shared = np.min([model.predictions for model in models], axis=0) >= FEWEST
-    of_base, of_aligned = models
-    mean_weight = np.where(shared, (of_aligned.weight + of_base.weight) / 2, 0)
-    half_shift = np.where(shared, (of_aligned.weight - of_base.weight) / 2, 0)
-    half_difference = np.where(shared, (of_aligned.gap - of_base.gap) / 2, 0)
-    mean_gap = np.where(shared, (of_aligned.gap + of_base.gap) / 2, 0)
+    of = [gaps(columns, error) for columns in (base, aligned)]
+    confidences = [columns.fields[error.expected] for columns in (base, aligned)]
+    slices, bin_of = _slices(of, confidences)
+    models = [_slice(*of_model, bin_of) for of_model in zip(of, confidences, slices, strict=True)]
+    before, after = models
+    fewer = np.minimum(before.predictions, after.predictions)
+    more = np.maximum(before.predictions, after.predictions)
+    shared = fewer >= np.maximum(FEWEST, OVERLAP * more)
+    mean_weight = np.where(shared, (after.weight + before.weight) / 2, 0)
+    half_shift = np.where(shared, (after.weight - before.weight) / 2, 0)
+    half_difference = np.where(shared, (after.gap - before.gap) / 2, 0)
+    mean_gap = np.where(shared, (after.gap + before.gap) / 2, 0)
     weights = [np.where(shared, 0, model.weight) for model in models]
     other_gaps = [np.where(shared, 0, model.gap) for model in models]
     # Each part with its derivatives by the gaps, then by the weights, of base and aligned model.
     return Split(
-        _sum(models, (-mean_weight, mean_weight), (half_difference, half_difference), kappa),
-        _sum(models, (half_shift, half_shift), (-mean_gap, mean_gap), kappa),
-        _sum(models, (-weights[0], weights[1]), (-other_gaps[0], other_gaps[1]), kappa),
+        _part(models, (-mean_weight, mean_weight), (half_difference, half_difference), kappa),
+        _part(models, (half_shift, half_shift), (-mean_gap, mean_gap), kappa),
+        _part(models, (-weights[0], weights[1]), (-other_gaps[0], other_gaps[1]), kappa),
         float(np.sum(weights) / 2),
     )
 
 
+def _slices(of: Sequence[Gaps], confidences: Sequence[Floats]) -> tuple[list[Integers], Integers]:
+    """The slice of each slot of base and aligned model, and the bin of each slice.
+
+    Slots that do not count are in a slice and a bin of their own, the last.
+    """
+    slices = [np.empty_like(model.cells) for model in of]
+    bin_of: list[int] = []
+    for cell in range(of[0].scale.size):
+        inside = [(model.cells == cell) & (model.kept > 0) for model in of]
+        values = [told[chosen] for told, chosen in zip(confidences, inside, strict=True)]
+        base, aligned = map(np.sort, values)
+        edges = _edges(base, aligned, DEPTH)
+        for number, chosen, told in zip(slices, inside, values, strict=True):
+            number[chosen] = len(bin_of) + np.searchsorted(edges, told)
+        bin_of += [cell] * (len(edges) + 1)
+    for number, model in zip(slices, of, strict=True):
+        number[model.kept == 0] = len(bin_of)
+    return slices, np.array([*bin_of, of[0].scale.size])
+
+
+def _edges(base: Floats, aligned: Floats, depth: int) -> list[float]:
+    """Right-closed inner edges of slices of two models' sorted confidences: medians of the one with
+    fewer, as long as each model has `FEWEST` on either side.
+    """
+    fewer = min(base, aligned, key=len)
+    if depth == 0 or fewer.size < 2 * FEWEST:
+        return []
+    edge = float(fewer[(fewer.size - 1) // 2])
+    cuts = [int(np.searchsorted(told, edge, side="right")) for told in (base, aligned)]
+    left = base[: cuts[0]], aligned[: cuts[1]]
+    right = base[cuts[0] :], aligned[cuts[1] :]
+    if min(part.size for part in (*left, *right)) < FEWEST:
+        return []
+    return [*_edges(*left, depth - 1), edge, *_edges(*right, depth - 1)]
+
+
 @dataclass(frozen=True)
-class _Bins:
-    """One model's gaps by bin: of shape (C,), but for `of`.
+class _Sliced:
+    """One model's gaps by slice.
 
     Attributes:
         of: what each question adds.
-        predictions: number in the bin.
-        weight: W_c.
-        gap: |γ_c|; 0 in an empty bin.
-        sign: of γ_c.
-        spread: standard error of γ_c.
+        slices: shape (N, S); the slice of each of a question's slots.
+        bins: shape (s,); the bin of each slice.
+        predictions: shape (s,); number in the slice.
+        weight: shape (s,); share of the error's predictions.
+        gap: shape (s,); mean gap with the sign of its bin's: positive, but for noise.
+        variance: shape (s,); of the mean gap.
+        sign: shape (s,); of the bin's gap.
     """
 
     of: Gaps
+    slices: Integers
+    bins: Integers
     predictions: Floats
     weight: Floats
     gap: Floats
+    variance: Floats
     sign: Floats
-    spread: Floats
+
+    def by_bin(self, values: Floats) -> Floats:
+        """Sums over the slices of each bin."""
+        return np.asarray(np.bincount(self.bins, values), dtype=np.float64)
 
 
-def _bins(columns: Columns, error: BinnedError) -> _Bins:
-    of = gaps(columns, error)
-    count = len(of.cells)
-    kept = of.means(of.kept)
-    predictions = count * kept
+def _slice(of: Gaps, confidences: Floats, slices: Integers, bins: Integers) -> _Sliced:
+    def sums(values: Floats) -> Floats:
+        added = np.bincount(slices.ravel(), values.ravel(), minlength=bins.size)
+        return np.asarray(added, dtype=np.float64)
+
+    predictions = sums(of.kept)
     once = np.maximum(predictions, 1)
-    weight = kept * of.scale
-    gap = count * of.means(of.unscaled) / once
-    squares = count * of.means(of.unscaled**2) / once - gap**2
+    gap = sums(of.unscaled) / once
+    squares = np.maximum(sums(of.unscaled**2) / once - gap**2, 0)
     # A few labels may all be the same. One more, as it would vary in a calibrated model, keeps
     # their gap from passing for certain.
-    share = count * of.means(of.kept * columns.fields[error.expected]) / once
-    variance = (once * np.maximum(squares, 0) + share * (1 - share)) / once
-    return _Bins(of, predictions, weight, np.abs(gap), np.sign(gap), np.sqrt(variance / once))
+    expected = sums(of.kept * confidences) / once
+    variance = (squares + expected * (1 - expected) / once) / once
+    weight = predictions * np.append(of.scale, 0)[bins] / len(of.cells)
+    sign = np.sign(np.bincount(bins, weight * gap))[bins]
+    return _Sliced(of, slices, bins, predictions, weight, sign * gap, variance, sign)
 
 
-def _sum(
-    models: Sequence[_Bins],
+def _part(
+    models: Sequence[_Sliced],
     by_gap: tuple[Floats, Floats],
     by_weight: tuple[Floats, Floats],
     kappa: float,
 ) -> Estimate:
-    """Σ over both models and all bins of by_gap · |γ_c|.
+    """Σ over both models and all slices of by_gap · gap.
+
+    A slice's gap has the sign of its bin's ḡ_b, so its bias is that of |ḡ_b| times the coefficient
+    of its regression on ḡ_b.
 
     Args:
         models: base and aligned.
-        by_gap: derivatives of the sum by the models' |γ_c|.
-        by_weight: derivatives of the sum by the models' W_c.
+        by_gap: derivatives of the sum by the models' gaps.
+        by_weight: derivatives of the sum by the models' weights.
     """
-    coefficients = np.concatenate(by_gap)
-    absolute, spreads = (
-        np.concatenate([getattr(model, number) for model in models]) for number in ("gap", "spread")
-    )
-    debiased, low, high = sum_of_absolutes(coefficients, absolute, spreads, kappa)
-    influence = sum(
-        _influence(model, *derivatives)
-        for model, *derivatives in zip(models, by_gap, by_weight, strict=True)
-    )
+    value = taken_off = bias_low = bias_high = 0.0
+    influence = np.zeros(len(models[0].slices))
+    for model, of_gap, of_weight in zip(models, by_gap, by_weight, strict=True):
+        value += float(of_gap @ model.gap)
+        variance = model.by_bin(model.weight**2 * model.variance)
+        covariance = model.by_bin(of_gap * model.weight * model.variance)
+        slope = np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 0)
+        absolute = np.abs(model.by_bin(model.weight * model.gap))
+        bias = bias_of(slope, absolute, np.sqrt(variance), kappa)
+        taken_off, bias_low, bias_high = np.add((taken_off, bias_low, bias_high), bias)
+        influence += _influence(model, of_gap, of_weight)
     return Estimate(
-        float(coefficients @ absolute), debiased, low, high, contributions(np.asarray(influence))
+        value, value - taken_off, float(bias_low), float(bias_high), contributions(influence)
     )
 
 
-def _influence(model: _Bins, by_gap: Floats, by_weight: Floats) -> Floats:
+def _influence(model: _Sliced, by_gap: Floats, by_weight: Floats) -> Floats:
     """What each question adds to the error of a sum of which these are the derivatives."""
-    of = model.of
-    per_share = np.divide(
-        by_gap,
-        model.predictions / len(of.cells),
-        where=model.predictions > 0,
-        out=np.zeros_like(by_gap),
-    )
-    residuals = of.unscaled - (model.sign * model.gap)[of.cells] * of.kept
-    of_gaps = ((per_share * model.sign)[of.cells] * residuals).sum(axis=1)
-    of_weights = of.influence((by_weight * of.scale)[of.cells] * of.kept, by_weight * model.weight)
-    return np.asarray(of_gaps + of_weights)
+    of, slices = model.of, model.slices
+    share = np.maximum(model.predictions, 1) / len(slices)
+    residuals = of.unscaled * model.sign[slices] - model.gap[slices] * of.kept
+    # As in a sample variance: residuals are too small by what the mean takes.
+    residuals *= np.sqrt(model.predictions / np.maximum(model.predictions - 1, 1))[slices]
+    of_gaps = ((by_gap / share)[slices] * residuals).sum(axis=1)
+    scale = np.append(of.scale, 0)[model.bins]
+    terms = model.by_bin(by_weight * model.weight)[:-1]
+    return np.asarray(of_gaps + of.influence((by_weight * scale)[slices] * of.kept, terms))

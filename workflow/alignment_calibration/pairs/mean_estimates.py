@@ -1,4 +1,4 @@
-"""Estimates of pairs, and their mean over pairs.
+"""Means of estimates over pairs.
 
 A claim about alignment is a claim about pairs, of which a study has few; questions alone, however
 many, cannot carry it. The pairs of a study answer the same questions, so their errors of sampling
@@ -6,7 +6,7 @@ have a part in common, which no number of pairs averages out and no spread betwe
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,28 +51,6 @@ class PairMean:
         return min(1.0, 2 * float(stdtr(self.degrees, -distance / self.standard_error)))
 
 
-def mean_over_measured_tasks(
-    estimates: Mapping[str, Estimate], questions: Mapping[str, int]
-) -> Estimate:
-    """One pair's mean over tasks, with contributions laid out alike for every pair.
-
-    Args:
-        estimates: of the tasks that the pair was measured on.
-        questions: number of questions of every task of the study, in the study's order. Those of a
-            task that the pair lacks contribute nothing.
-    """
-    found = list(estimates.values())
-    value, debiased, bias_low, bias_high = (
-        float(np.mean([getattr(estimate, number) for estimate in found]))
-        for number in ("value", "debiased", "bias_low", "bias_high")
-    )
-    contributed = [
-        estimates[task].contributions if task in estimates else np.zeros(count)
-        for task, count in questions.items()
-    ]
-    return Estimate(value, debiased, bias_low, bias_high, np.concatenate(contributed) / len(found))
-
-
 def mean_over_pairs(estimates: Sequence[Estimate]) -> PairMean:
     """The mean over n pairs, ± t_{n−1} √(s²/n + shared).
 
@@ -82,7 +60,8 @@ def mean_over_pairs(estimates: Sequence[Estimate]) -> PairMean:
     interval is that of the pair.
 
     Args:
-        estimates: of the pairs, contributions of the same questions in the same order.
+        estimates: of the pairs, contributions of the same questions in the same order (as
+            `estimates.mean_over_tasks` lays them out).
     """
     count = len(estimates)
     value, debiased, bias_low, bias_high = (
