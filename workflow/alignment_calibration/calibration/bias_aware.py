@@ -66,6 +66,7 @@ class Gaps:
     Attributes:
         cells: shape (N, S); the bin of each of a question's slots.
         unscaled: shape (N, S); observed − expected of the slots that are kept, else 0.
+        expected: shape (N, S); the probability told in the slots that are kept, else 0.
         kept: shape (N, S); 1 where the slot counts, 0 where it has no option or is left out.
         scale: shape (C,); weight of the bin's class over the share of questions that it keeps.
         kept_share: shape (C,); that share.
@@ -74,6 +75,7 @@ class Gaps:
 
     cells: Integers
     unscaled: Floats
+    expected: Floats
     kept: Floats
     scale: Floats
     kept_share: Floats
@@ -88,6 +90,16 @@ class Gaps:
         """Means over questions of what the slots add to each bin: (N, S) to (C,)."""
         sums = np.bincount(self.cells.ravel(), values.ravel(), minlength=self.scale.size)
         return np.asarray(sums / len(self.cells))
+
+    def one_more(self) -> Floats:
+        """What one more prediction would add to the mean square of each bin's gaps if its model
+        were calibrated, shape (C,).
+
+        A few labels may all be the same, as where hardly an answer is wrong: this keeps their gap
+        from passing for certain. Of many it is next to nothing.
+        """
+        told = self.means(self.expected) / np.maximum(self.means(self.kept), 1 / len(self.cells))
+        return np.asarray(told * (1 - told) / len(self.cells))
 
     def influence(self, added: Floats, terms: Floats) -> Floats:
         """What each question adds to a sum over bins whose classes are divided by what they keep.
@@ -125,6 +137,7 @@ def gaps(columns: Columns, error: BinnedError) -> Gaps:
     return Gaps(
         columns.cells,
         (columns.fields[error.observed] - columns.fields[error.expected]) * slot_kept,
+        columns.fields[error.expected] * slot_kept,
         slot_kept,
         scale,
         share.ravel(),
@@ -143,7 +156,7 @@ def estimate(columns: Columns, error: BinnedError, kappa: float = KAPPA) -> Esti
     of = gaps(columns, error)
     added = of.gaps
     means = of.means(added)
-    variances = of.means(added**2) - means**2 / of.kept_share
+    variances = of.means(added**2) - means**2 / of.kept_share + of.scale**2 * of.one_more()
     spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
     absolute = np.abs(means)
     influence = of.influence(np.sign(means)[of.cells] * added, absolute)

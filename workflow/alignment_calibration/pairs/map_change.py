@@ -62,9 +62,8 @@ def split(base: Columns, aligned: Columns, error: BinnedError, kappa: float = KA
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
     """
     of = [gaps(columns, error) for columns in (base, aligned)]
-    confidences = [columns.fields[error.expected] for columns in (base, aligned)]
-    slices, bin_of = _slices(of, confidences)
-    models = [_slice(*of_model, bin_of) for of_model in zip(of, confidences, slices, strict=True)]
+    slices, bin_of = _slices(of)
+    models = [_slice(*of_model, bin_of) for of_model in zip(of, slices, strict=True)]
     before, after = models
     fewer = np.minimum(before.predictions, after.predictions)
     more = np.maximum(before.predictions, after.predictions)
@@ -84,7 +83,7 @@ def split(base: Columns, aligned: Columns, error: BinnedError, kappa: float = KA
     )
 
 
-def _slices(of: Sequence[Gaps], confidences: Sequence[Floats]) -> tuple[list[Integers], Integers]:
+def _slices(of: Sequence[Gaps]) -> tuple[list[Integers], Integers]:
     """The slice of each slot of base and aligned model, and the bin of each slice.
 
     Slots that do not count are in a slice and a bin of their own, the last.
@@ -93,7 +92,7 @@ def _slices(of: Sequence[Gaps], confidences: Sequence[Floats]) -> tuple[list[Int
     bin_of: list[int] = []
     for cell in range(of[0].scale.size):
         inside = [(model.cells == cell) & (model.kept > 0) for model in of]
-        values = [told[chosen] for told, chosen in zip(confidences, inside, strict=True)]
+        values = [model.expected[chosen] for model, chosen in zip(of, inside, strict=True)]
         base, aligned = map(np.sort, values)
         edges = _edges(base, aligned, DEPTH)
         for number, chosen, told in zip(slices, inside, values, strict=True):
@@ -149,7 +148,7 @@ class _Sliced:
         return np.asarray(np.bincount(self.bins, values), dtype=np.float64)
 
 
-def _slice(of: Gaps, confidences: Floats, slices: Integers, bins: Integers) -> _Sliced:
+def _slice(of: Gaps, slices: Integers, bins: Integers) -> _Sliced:
     def sums(values: Floats) -> Floats:
         added = np.bincount(slices.ravel(), values.ravel(), minlength=bins.size)
         return np.asarray(added, dtype=np.float64)
@@ -158,9 +157,8 @@ def _slice(of: Gaps, confidences: Floats, slices: Integers, bins: Integers) -> _
     once = np.maximum(predictions, 1)
     gap = sums(of.unscaled) / once
     squares = np.maximum(sums(of.unscaled**2) / once - gap**2, 0)
-    # A few labels may all be the same. One more, as it would vary in a calibrated model, keeps
-    # their gap from passing for certain.
-    expected = sums(of.kept * confidences) / once
+    expected = sums(of.expected) / once
+    # With one prediction more, as in `Gaps.one_more`.
     variance = (squares + expected * (1 - expected) / once) / once
     weight = predictions * np.append(of.scale, 0)[bins] / len(of.cells)
     sign = np.sign(np.bincount(bins, weight * gap))[bins]

@@ -1,0 +1,103 @@
+"""The split of a change into map and confidences: by hand, and by simulation."""
+
+import numpy as np
+import pytest
+
+from alignment_calibration.calibration.bias_aware import BINNED_ERRORS, estimate
+from alignment_calibration.calibration.metrics.tallies import Settings
+from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.pairs.map_change import split
+from support.gaussian_models import Model, answer, draw_questions, posterior
+
+
+def split_of(base, aligned, name):
+    error = BINNED_ERRORS[name]
+    return split(*(error.tally(p, Settings(), p) for p in (base, aligned)), error)
+
+
+def two_options(confidences, right):
+    """Predictions of the first of two options, right in these questions."""
+    confidences = np.asarray(confidences)
+    return fixed_options(
+        np.stack([confidences, 1 - confidences], axis=1), np.where(right, 0, 1).astype(np.int64)
+    )
+
+
+def answers(*groups):
+    """Predictions by (number, number right, confidence)."""
+    return two_options(
+        np.concatenate([np.full(number, told) for number, _, told in groups]),
+        np.concatenate([np.arange(number) < right for number, right, _ in groups]),
+    )
+
+
+@pytest.mark.parametrize("name", BINNED_ERRORS)
+@pytest.mark.parametrize("questions", [60, 800])
+def test_parts_add_up_to_the_change(name, questions):
+    random = np.random.default_rng(questions)
+    asked = draw_questions(random, questions)
+    pair = [answer(random, asked, model) for model in (Model(0.5), Model(0.7, 0.5))]
+    error = BINNED_ERRORS[name]
+    parts = split_of(*pair, name)
+    base, aligned = (estimate(error.tally(p, Settings(), p), error).value for p in pair)
+    total = parts.map.value + parts.confidences.value + parts.unshared.value
+    assert total == pytest.approx(aligned - base, abs=1e-12)
+
+
+def test_kitagawa_by_hand():
+    # Of 100 questions: confidence 0.6 in 40 (right in half: gap 0.1) against 60 (right in 42:
+    # −0.1), and 0.9 in 60 (right in 42: 0.2) against 40 (right in 34: 0.05).
+    parts = split_of(
+        answers((40, 20, 0.6), (60, 42, 0.9)), answers((60, 42, 0.6), (40, 34, 0.9)), "ece"
+    )
+    assert parts.map.value == pytest.approx(0.5 * (0.1 - 0.1) + 0.5 * (0.05 - 0.2))
+    assert parts.confidences.value == pytest.approx(0.2 * 0.1 - 0.2 * 0.125)
+    assert (parts.unshared.value, parts.unshared_share) == (0, 0)
+
+
+def test_a_bin_that_one_model_never_uses_is_told_apart():
+    parts = split_of(answers((100, 50, 0.6)), answers((50, 25, 0.6), (50, 40, 0.9)), "ece")
+    assert parts.map.value == pytest.approx(0)
+    assert parts.unshared.value == pytest.approx(0.05)
+    assert parts.unshared_share == pytest.approx(0.25)
+
+
+def test_no_part_of_a_model_against_itself():
+    random = np.random.default_rng(1)
+    same = answer(random, draw_questions(random, 500), Model(0.6, 0.6))
+    parts = split_of(same, same, "sce")
+    for part in (parts.map, parts.confidences, parts.unshared):
+        assert part.value == pytest.approx(0, abs=1e-12)
+        low, high = part.interval()
+        assert low <= 1e-12
+        assert high >= -1e-12
+
+
+def flattened(random, asked, accuracy):
+    """Under-confident on one map, whatever the accuracy: 0.8 p + 0.05 of what is calibrated."""
+    return fixed_options(0.8 * posterior(random, asked, accuracy) + 0.05, asked.gold)
+
+
+@pytest.mark.parametrize("name", ["ece", "sce"])
+def test_one_map_at_another_accuracy_is_no_other_map(name):
+    error = BINNED_ERRORS[name]
+    map_holds_0, change_holds_0 = [], []
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        asked = draw_questions(random, 1500)
+        pair = [flattened(random, asked, accuracy) for accuracy in (0.55, 0.8)]
+        low, high = split_of(*pair, name).map.interval()
+        map_holds_0.append(low <= 0 <= high)
+        base, aligned = (estimate(error.tally(p, Settings(), p), error) for p in pair)
+        change_holds_0.append(aligned.value - base.value < 0.01)
+    assert np.mean(map_holds_0) >= 0.93
+    assert np.mean(change_holds_0) <= 0.2
+
+
+def test_another_map_at_the_same_accuracy_is_found():
+    random = np.random.default_rng(3)
+    asked = draw_questions(random, 3000)
+    base, aligned = (answer(random, asked, Model(0.6, t)) for t in (1.0, 0.5))
+    parts = split_of(base, aligned, "ece")
+    assert parts.map.interval()[0] > 0
+    assert parts.map.value > abs(parts.confidences.value)

@@ -1,0 +1,57 @@
+"""Means over pairs, against SciPy and a simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from alignment_calibration.calibration.estimates import Estimate, contributions
+from alignment_calibration.pairs.mean_estimates import mean_over_pairs, shared_variance
+
+
+def pair(value, influence, low=0.0, high=0.0):
+    return Estimate(value, value, low, high, contributions(influence))
+
+
+def test_pairs_without_errors_in_common_are_a_sample_of_numbers():
+    values = np.array([0.1, 0.4, 0.2, 0.35])
+    found = mean_over_pairs([pair(value, np.zeros(10)) for value in values])
+    expected = stats.ttest_1samp(values, 0)
+    assert found.interval() == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p_value == pytest.approx(expected.pvalue)
+
+
+def test_more_copies_of_a_pair_say_nothing_new():
+    influence = np.random.default_rng(0).normal(size=100)
+    one = pair(0.2, influence, -0.01, 0.02)
+    for count in (1, 3, 8):
+        found = mean_over_pairs([one] * count)
+        assert found.standard_error == pytest.approx(one.standard_error)
+    assert mean_over_pairs([one]).interval() == pytest.approx(one.interval())
+
+
+def test_bias_does_not_average_out():
+    found = mean_over_pairs([pair(0.2, np.zeros(5), -0.01, 0.02)] * 6)
+    assert found.interval() == pytest.approx((0.18, 0.21))
+
+
+def test_shared_variance_is_the_mean_covariance_of_two_pairs():
+    random = np.random.default_rng(1)
+    influences = random.normal(size=(4, 200)) + random.normal(size=200)
+    rows = np.stack([contributions(influence) for influence in influences])
+    covariance = np.cov(influences) / 200
+    expected = covariance[~np.eye(4, dtype=bool)].mean()
+    assert shared_variance(rows) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_interval_holds_the_mean_of_all_pairs(count):
+    random = np.random.default_rng(2)
+    held = []
+    for _ in range(600):
+        common = random.normal(size=50)
+        answers = (
+            0.3 + random.normal(size=(count, 1)) / 5 + common + random.normal(size=(count, 50))
+        )
+        low, high = mean_over_pairs([pair(row.mean(), row) for row in answers]).interval()
+        held.append(low <= 0.3 <= high)
+    assert np.mean(held) >= 0.93
