@@ -1,6 +1,6 @@
 """Do bias-aware intervals hold the truth, and do tests reject it? Tables of docs/statistics.md.
 
-    PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 python benchmarks/bias_aware.py
+    OMP_NUM_THREADS=1 python -m benchmarks.bias_aware
 
 Simulated models (tests/support/gaussian_models.py) of unequal accuracy have known calibration
 errors. The sections: `errors` (changes, rates and values of one pair on one task), `equal` (pairs
@@ -14,9 +14,8 @@ import time
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
 
-from alignment_calibration.calibration.bias_aware import BINNED_ERRORS, estimate
+from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import (
     Estimate,
     change,
@@ -25,12 +24,12 @@ from alignment_calibration.calibration.estimates import (
     of_mean,
     rate_interval,
 )
-from alignment_calibration.calibration.metrics.tallies import Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.pairs.map_change import split
 from alignment_calibration.pairs.mean_estimates import mean_over_pairs
 from alignment_calibration.pairs.paired_tests import mcnemar
-from support.gaussian_models import (
+from tests.support.gaussian_models import (
     Model,
     answer,
     at_temperature,
@@ -39,9 +38,10 @@ from support.gaussian_models import (
     expected,
     posterior,
 )
+from tests.support.simulation import SETTINGS
 
 #: `ece_debiased` estimates what `ece` does: its interval is the same.
-ERRORS = tuple(name for name in BINNED_ERRORS if name != "ece_debiased")
+ERRORS = tuple(name for name, metric in METRICS.items() if metric.gaps and name != "ece_debiased")
 MEANS = {
     "accuracy": "correct",
     "confidence": "confidence",
@@ -71,8 +71,9 @@ def measured(predictions, names):
         if name in MEANS:
             found[name] = of_mean(getattr(predictions, MEANS[name]))
         else:
-            error = BINNED_ERRORS[name]
-            found[name] = estimate(error.tally(predictions, Settings(), predictions), error)
+            metric = METRICS[name]
+            tally = metric.tally(predictions, SETTINGS, predictions)
+            found[name] = estimate(tally, metric.gaps)
     return found
 
 
@@ -100,7 +101,7 @@ def contrasts(seed, base, aligned, options, questions, trials, names):
 
 
 def holds(interval, true):
-    """Whether an interval, whose upper end may be missing, holds a number, which may be infinite."""
+    """Whether an interval, maybe without upper end, holds a number, maybe infinite."""
     low, high = interval
     return low <= true and (np.isnan(high) or true <= high)
 
@@ -405,12 +406,12 @@ def print_map(trials):
         asked = draw_questions(random, LARGE, options)
         large = [model(random, asked, acc) for model, acc in ((base, low), (aligned, high))]
         for name in names:
-            error = BINNED_ERRORS[name]
+            metric = METRICS[name]
             columns = [
                 expected(fixed_options(said, np.zeros(LARGE, dtype=np.int64)), p, name)
                 for said, p in large
             ]
-            true = split(*columns, error)
+            true = split(*columns, metric.gaps)
             shares = {}
             for questions in SIZES:
                 held = []
@@ -421,9 +422,9 @@ def print_map(trials):
                         fixed_options(model(random, asked, acc)[0], asked.gold)
                         for model, acc in ((base, low), (aligned, high))
                     ]
-                    tallies = [error.tally(p, Settings(), p) for p in pair]
-                    parts = split(*tallies, error)
-                    raw = change(*(estimate(t, error) for t in tallies)).interval()
+                    tallies = [metric.tally(p, SETTINGS, p) for p in pair]
+                    parts = split(*tallies, metric.gaps)
+                    raw = change(*(estimate(t, metric.gaps) for t in tallies)).interval()
                     held.append(
                         (
                             holds(parts.map.interval(), 0),
@@ -462,7 +463,8 @@ def print_map(trials):
     )
 
 
-def print_claims(studies, questions=500):
+def print_claims(trials, questions=500):
+    studies = max(1, trials // 2)
     names = ("ece", "sce")
     rises = (Model(0.61), Model(0.66, 0.5))
     designs = {

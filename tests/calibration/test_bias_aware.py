@@ -1,11 +1,12 @@
 """Binned errors as estimates: against the metrics, Monte Carlo, the jackknife and simulations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from alignment_calibration.calibration.bias_aware import (
-    BINNED_ERRORS,
     KAPPA,
     bias_of,
     estimate,
@@ -14,15 +15,20 @@ from alignment_calibration.calibration.bias_aware import (
     remaining_bias_bounds,
 )
 from alignment_calibration.calibration.estimates import change, rate_interval
-from alignment_calibration.calibration.metrics import METRICS, Sample, Settings
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from support.gaussian_models import Model, answer, draw_questions, errors
-from support.simulation import simulate
+from tests.support.gaussian_models import Model, answer, draw_questions, errors
+from tests.support.simulation import SETTINGS, simulate
 
 
 def estimated(predictions, name):
-    error = BINNED_ERRORS[name]
-    return estimate(error.tally(predictions, Settings(), predictions), error)
+    metric = METRICS[name]
+    return estimate(metric.tally(predictions, SETTINGS, predictions), metric.gaps)
+
+
+#: Sums of absolute gaps; of `ece_debiased` too the gaps are those of `ece`.
+BINNED_ERRORS = [name for name, metric in METRICS.items() if metric.gaps]
 
 
 def ragged(seed=0, questions=400):
@@ -40,7 +46,7 @@ def ragged(seed=0, questions=400):
 @pytest.mark.parametrize("name", [name for name in BINNED_ERRORS if name != "ece_debiased"])
 @pytest.mark.parametrize("predictions", [simulate(temperature=0.6), ragged()])
 def test_value_is_that_of_the_metric(name, predictions):
-    expected = Sample(predictions, {name: METRICS[name]}, Settings()).values()[name]
+    expected = Sample(predictions, {name: METRICS[name]}, SETTINGS).values()[name]
     assert estimated(predictions, name).value == pytest.approx(expected, abs=1e-12)
 
 
@@ -120,13 +126,11 @@ def test_standard_error_is_that_of_the_jackknife(name):
     # out is a ratio of two means.
     p = simulate(seed=4, questions=2000, temperature=0.5)
     metric = METRICS[name]
-    columns = metric.tally(p, Settings(bins=3), p)
+    columns = metric.tally(p, dataclasses.replace(SETTINGS, bins=3), p)
     without = (columns.total().ravel() - columns.dense()).reshape(-1, *columns.shape)
     left_out = metric.formula(without)
     expected = np.sqrt((len(p) - 1) * np.var(left_out))
-    assert estimate(columns, BINNED_ERRORS[name]).standard_error == pytest.approx(
-        expected, rel=0.02
-    )
+    assert estimate(columns, metric.gaps).standard_error == pytest.approx(expected, rel=0.02)
 
 
 def test_contributions_of_a_task_sum_to_0():

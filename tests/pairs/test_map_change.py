@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.calibration.bias_aware import BINNED_ERRORS, estimate
-from alignment_calibration.calibration.metrics.tallies import Settings
+from alignment_calibration.calibration.bias_aware import estimate
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.pairs.map_change import split
-from support.gaussian_models import Model, answer, draw_questions, posterior
+from tests.support.gaussian_models import Model, answer, draw_questions, posterior
+from tests.support.simulation import SETTINGS
 
 
 def split_of(base, aligned, name):
-    error = BINNED_ERRORS[name]
-    return split(*(error.tally(p, Settings(), p) for p in (base, aligned)), error)
+    metric = METRICS[name]
+    return split(*(metric.tally(p, SETTINGS, p) for p in (base, aligned)), metric.gaps)
 
 
 def two_options(confidences, right):
@@ -31,15 +32,15 @@ def answers(*groups):
     )
 
 
-@pytest.mark.parametrize("name", BINNED_ERRORS)
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.gaps])
 @pytest.mark.parametrize("questions", [60, 800])
 def test_parts_add_up_to_the_change(name, questions):
     random = np.random.default_rng(questions)
     asked = draw_questions(random, questions)
     pair = [answer(random, asked, model) for model in (Model(0.5), Model(0.7, 0.5))]
-    error = BINNED_ERRORS[name]
+    metric = METRICS[name]
     parts = split_of(*pair, name)
-    base, aligned = (estimate(error.tally(p, Settings(), p), error).value for p in pair)
+    base, aligned = (estimate(metric.tally(p, SETTINGS, p), metric.gaps).value for p in pair)
     total = parts.map.value + parts.confidences.value + parts.unshared.value
     assert total == pytest.approx(aligned - base, abs=1e-12)
 
@@ -80,7 +81,7 @@ def flattened(random, asked, accuracy):
 
 @pytest.mark.parametrize("name", ["ece", "sce"])
 def test_one_map_at_another_accuracy_is_no_other_map(name):
-    error = BINNED_ERRORS[name]
+    metric = METRICS[name]
     map_holds_0, change_holds_0 = [], []
     for seed in range(100):
         random = np.random.default_rng(seed)
@@ -88,7 +89,7 @@ def test_one_map_at_another_accuracy_is_no_other_map(name):
         pair = [flattened(random, asked, accuracy) for accuracy in (0.55, 0.8)]
         low, high = split_of(*pair, name).map.interval()
         map_holds_0.append(low <= 0 <= high)
-        base, aligned = (estimate(error.tally(p, Settings(), p), error) for p in pair)
+        base, aligned = (estimate(metric.tally(p, SETTINGS, p), metric.gaps) for p in pair)
         change_holds_0.append(aligned.value - base.value < 0.01)
     assert np.mean(map_holds_0) >= 0.93
     assert np.mean(change_holds_0) <= 0.2

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from alignment_calibration.calibration.bias_aware import BINNED_ERRORS, estimate
-from alignment_calibration.calibration.metrics.tallies import Columns, Settings
+from alignment_calibration.calibration.bias_aware import estimate
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.tallies import CORRECT, LABEL, ONE_VS_REST, Columns
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from support.simulation import Floats, softmax
+from tests.support.simulation import SETTINGS, Floats, softmax
 
 #: Share of the noise's variance that models of the same questions have in common.
 SHARED = 0.7
@@ -83,18 +84,18 @@ def errors(
         at_temperature(calibrated, model.temperature), np.zeros(count, dtype=np.int64)
     )
     return {
-        name: estimate(expected(predictions, calibrated, name), BINNED_ERRORS[name]).value
+        name: estimate(expected(predictions, calibrated, name), METRICS[name].gaps).value
         for name in names
     }
 
 
 def expected(predictions: Predictions, calibrated: Floats, name: str) -> Columns:
     """The tally of an error with what is expected of the label in its place."""
-    columns = BINNED_ERRORS[name].tally(predictions, Settings(), predictions)
+    columns = METRICS[name].tally(predictions, SETTINGS, predictions)
     is_predicted = np.arange(calibrated.shape[1]) == predictions.predicted[:, None]
-    if columns.cells.shape[1] == 1:
-        columns.fields[2] = calibrated[is_predicted][:, None]
+    if columns.bins.shape[1] == 1:
+        columns.fields[CORRECT] = calibrated[is_predicted][:, None]
     else:
-        columns.fields[2] = calibrated
-        columns.fields[3] = np.where(is_predicted, calibrated, 1 - calibrated)
+        columns.fields[LABEL] = calibrated
+        columns.fields[ONE_VS_REST] = np.where(is_predicted, calibrated, 1 - calibrated)
     return columns

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from alignment_calibration.calibration.estimates import Estimate, contributions
-from alignment_calibration.calibration.metrics import formulas, tallies
-from alignment_calibration.calibration.metrics.tallies import Columns, Tally
+from alignment_calibration.calibration.metrics.gaps import Gaps
+from alignment_calibration.calibration.metrics.tallies import COUNT, Columns
 from alignment_calibration.calibration.predictions import Floats, Integers
 
 #: How many standard errors the true gap of a bin may lie from the one seen.
@@ -29,67 +29,38 @@ LOWEST = 1.4032812
 
 
 @dataclass(frozen=True)
-class BinnedError:
-    """How an L1 error is read from a tally with fields (count, …) in bins, or in classes × bins.
-
-    Attributes:
-        tally: what the questions add up to.
-        observed, expected: the fields whose difference is a bin's gap.
-        first_bin: bins of a class before it are left out.
-    """
-
-    tally: Tally
-    observed: int
-    expected: int = formulas.PROBABILITY
-    first_bin: int = 0
-
-
-TOP_CORRECT = 2
-
-BINNED_ERRORS: dict[str, BinnedError] = {
-    "ece": BinnedError(tallies.top_equal_width, TOP_CORRECT),
-    "ece_equal_mass": BinnedError(tallies.top_equal_mass, TOP_CORRECT),
-    "ece_debiased": BinnedError(tallies.top_equal_width, TOP_CORRECT),
-    "sce": BinnedError(tallies.class_equal_width, formulas.LABEL),
-    "sce_ovr": BinnedError(tallies.class_equal_width, formulas.ONE_VS_REST),
-    "ace": BinnedError(tallies.class_equal_mass, formulas.LABEL),
-    "tace": BinnedError(tallies.class_equal_mass_above, formulas.LABEL, first_bin=1),
-}
-
-
-@dataclass(frozen=True)
-class Gaps:
+class AddedGaps:
     """The signed gaps that N questions add to the C bins of an L1 error.
 
     The error is Σ_c |mean over questions of the gaps added to bin c|.
 
     Attributes:
-        cells: shape (N, S); the bin of each of a question's slots.
+        bins: shape (N, S); the bin of each of a question's slots.
         unscaled: shape (N, S); observed − expected of the slots that are kept, else 0.
         expected: shape (N, S); the probability told in the slots that are kept, else 0.
         kept: shape (N, S); 1 where the slot counts, 0 where it has no option or is left out.
         scale: shape (C,); weight of the bin's class over the share of questions that it keeps.
         kept_share: shape (C,); that share.
-        bins: number of bins of each class: C is a multiple of it.
+        class_bins: number of bins of each class: C is a multiple of it.
     """
 
-    cells: Integers
+    bins: Integers
     unscaled: Floats
     expected: Floats
     kept: Floats
     scale: Floats
     kept_share: Floats
-    bins: int
+    class_bins: int
 
     @property
     def gaps(self) -> Floats:
         """Shape (N, S): what the slots add to the gaps of their bins."""
-        return np.asarray(self.unscaled * self.scale[self.cells])
+        return np.asarray(self.unscaled * self.scale[self.bins])
 
     def means(self, values: Floats) -> Floats:
         """Means over questions of what the slots add to each bin: (N, S) to (C,)."""
-        sums = np.bincount(self.cells.ravel(), values.ravel(), minlength=self.scale.size)
-        return np.asarray(sums / len(self.cells))
+        sums = np.bincount(self.bins.ravel(), values.ravel(), minlength=self.scale.size)
+        return np.asarray(sums / len(self.bins))
 
     def one_more(self) -> Floats:
         """What one more prediction would add to the mean square of each bin's gaps if its model
@@ -98,8 +69,8 @@ class Gaps:
         A few labels may all be the same, as where hardly an answer is wrong: this keeps their gap
         from passing for certain. Of many it is next to nothing.
         """
-        told = self.means(self.expected) / np.maximum(self.means(self.kept), 1 / len(self.cells))
-        return np.asarray(told * (1 - told) / len(self.cells))
+        told = self.means(self.expected) / np.maximum(self.means(self.kept), 1 / len(self.bins))
+        return np.asarray(told * (1 - told) / len(self.bins))
 
     def influence(self, added: Floats, terms: Floats) -> Floats:
         """What each question adds to a sum over bins whose classes are divided by what they keep.
@@ -111,55 +82,50 @@ class Gaps:
         Returns:
             Shape (N,); a ratio of means, linearised.
         """
-        of_class = terms.reshape(-1, self.bins).sum(axis=1)
-        per_kept = np.repeat(of_class, self.bins) / self.kept_share
-        return np.asarray((added - per_kept[self.cells] * self.kept).sum(axis=1))
+        of_class = terms.reshape(-1, self.class_bins).sum(axis=1)
+        per_kept = np.repeat(of_class, self.class_bins) / self.kept_share
+        return np.asarray((added - per_kept[self.bins] * self.kept).sum(axis=1))
 
 
-def gaps(columns: Columns, error: BinnedError) -> Gaps:
-    """The gaps of an L1 error.
+def added_gaps(columns: Columns, gaps: Gaps) -> AddedGaps:
+    """The gaps that the questions of a tally add to the bins of an error.
 
-    Class k enters with weight N_k/ΣN_k, N_k the number of questions that have the option, and its
-    bins with their share of the n_k questions that the class keeps (all N_k but for a threshold).
+    A class may keep some of its bins only (where it has a threshold): those of a weight above 0.
     """
-    count = len(columns.cells)
-    totals = np.bincount(
-        columns.cells.ravel(), columns.fields[0].ravel(), minlength=int(np.prod(columns.shape[1:]))
-    )
-    by_class = totals.reshape(-1, columns.shape[-1])
-    is_kept = np.zeros_like(by_class)
-    is_kept[:, error.first_bin :] = 1
-    class_kept = (by_class * is_kept).sum(axis=1, keepdims=True)
-    weight = by_class.sum(axis=1, keepdims=True) / by_class.sum()
-    share = np.broadcast_to(np.maximum(class_kept, 1) / count, by_class.shape)
-    scale = (is_kept * weight / share).ravel()
-    slot_kept = columns.fields[0] * is_kept.ravel()[columns.cells]
-    return Gaps(
-        columns.cells,
-        (columns.fields[error.observed] - columns.fields[error.expected]) * slot_kept,
-        columns.fields[error.expected] * slot_kept,
-        slot_kept,
-        scale,
-        share.ravel(),
-        columns.shape[-1],
+    count = len(columns.bins)
+    sums = columns.total()
+    bins = sums.shape[1:]
+    weights = np.broadcast_to(gaps.weights(sums[None])[0], bins)
+    is_kept = weights > 0
+    of_class = (sums[COUNT] * is_kept).sum(axis=-1, keepdims=True)
+    kept_share = np.broadcast_to(np.maximum(of_class, 1) / count, bins)
+    kept = columns.fields[COUNT] * is_kept.ravel()[columns.bins]
+    return AddedGaps(
+        columns.bins,
+        (columns.fields[gaps.observed] - columns.fields[gaps.expected]) * kept,
+        columns.fields[gaps.expected] * kept,
+        kept,
+        weights.ravel() * count / sums[COUNT].sum(),
+        kept_share.ravel(),
+        bins[-1],
     )
 
 
-def estimate(columns: Columns, error: BinnedError, kappa: float = KAPPA) -> Estimate:
+def estimate(columns: Columns, gaps: Gaps, kappa: float = KAPPA) -> Estimate:
     """The estimate of an L1 error, in probabilities.
 
     Args:
         columns: of the error's tally.
-        error: how it is read from the tally.
+        gaps: which fields they lie between.
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
     """
-    of = gaps(columns, error)
+    of = added_gaps(columns, gaps)
     added = of.gaps
     means = of.means(added)
     variances = of.means(added**2) - means**2 / of.kept_share + of.scale**2 * of.one_more()
     spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
     absolute = np.abs(means)
-    influence = of.influence(np.sign(means)[of.cells] * added, absolute)
+    influence = of.influence(np.sign(means)[of.bins] * added, absolute)
     value = float(absolute.sum())
     taken_off, low, high = bias_of(np.ones_like(means), absolute, spreads, kappa)
     debiased = value - taken_off

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignment_calibration.calibration.bias_aware import KAPPA, BinnedError, Gaps, bias_of, gaps
+from alignment_calibration.calibration.bias_aware import KAPPA, AddedGaps, added_gaps, bias_of
 from alignment_calibration.calibration.estimates import Estimate, contributions
+from alignment_calibration.calibration.metrics.gaps import Gaps
 from alignment_calibration.calibration.metrics.tallies import Columns
 from alignment_calibration.calibration.predictions import Floats, Integers
 
@@ -52,16 +53,16 @@ class Split:
     unshared_share: float
 
 
-def split(base: Columns, aligned: Columns, error: BinnedError, kappa: float = KAPPA) -> Split:
+def split(base: Columns, aligned: Columns, gaps: Gaps, kappa: float = KAPPA) -> Split:
     """Split the change of an L1 error.
 
     Args:
         base, aligned: of the error's tally, the same questions in the same order and *the same
             bins*: equal-mass ones are those of both models' predictions together.
-        error: how it is read from the tally.
+        gaps: which fields of the tally they lie between.
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
     """
-    of = [gaps(columns, error) for columns in (base, aligned)]
+    of = [added_gaps(columns, gaps) for columns in (base, aligned)]
     slices, bin_of = _slices(of)
     models = [_slice(*of_model, bin_of) for of_model in zip(of, slices, strict=True)]
     before, after = models
@@ -83,21 +84,21 @@ def split(base: Columns, aligned: Columns, error: BinnedError, kappa: float = KA
     )
 
 
-def _slices(of: Sequence[Gaps]) -> tuple[list[Integers], Integers]:
+def _slices(of: Sequence[AddedGaps]) -> tuple[list[Integers], Integers]:
     """The slice of each slot of base and aligned model, and the bin of each slice.
 
     Slots that do not count are in a slice and a bin of their own, the last.
     """
-    slices = [np.empty_like(model.cells) for model in of]
+    slices = [np.empty_like(model.bins) for model in of]
     bin_of: list[int] = []
-    for cell in range(of[0].scale.size):
-        inside = [(model.cells == cell) & (model.kept > 0) for model in of]
+    for bin_ in range(of[0].scale.size):
+        inside = [(model.bins == bin_) & (model.kept > 0) for model in of]
         values = [model.expected[chosen] for model, chosen in zip(of, inside, strict=True)]
         base, aligned = map(np.sort, values)
         edges = _edges(base, aligned, DEPTH)
         for number, chosen, told in zip(slices, inside, values, strict=True):
             number[chosen] = len(bin_of) + np.searchsorted(edges, told)
-        bin_of += [cell] * (len(edges) + 1)
+        bin_of += [bin_] * (len(edges) + 1)
     for number, model in zip(slices, of, strict=True):
         number[model.kept == 0] = len(bin_of)
     return slices, np.array([*bin_of, of[0].scale.size])
@@ -134,7 +135,7 @@ class _Sliced:
         sign: shape (s,); of the bin's gap.
     """
 
-    of: Gaps
+    of: AddedGaps
     slices: Integers
     bins: Integers
     predictions: Floats
@@ -148,7 +149,7 @@ class _Sliced:
         return np.asarray(np.bincount(self.bins, values), dtype=np.float64)
 
 
-def _slice(of: Gaps, slices: Integers, bins: Integers) -> _Sliced:
+def _slice(of: AddedGaps, slices: Integers, bins: Integers) -> _Sliced:
     def sums(values: Floats) -> Floats:
         added = np.bincount(slices.ravel(), values.ravel(), minlength=bins.size)
         return np.asarray(added, dtype=np.float64)
@@ -158,9 +159,9 @@ def _slice(of: Gaps, slices: Integers, bins: Integers) -> _Sliced:
     gap = sums(of.unscaled) / once
     squares = np.maximum(sums(of.unscaled**2) / once - gap**2, 0)
     expected = sums(of.expected) / once
-    # With one prediction more, as in `Gaps.one_more`.
+    # With one prediction more, as in `AddedGaps.one_more`.
     variance = (squares + expected * (1 - expected) / once) / once
-    weight = predictions * np.append(of.scale, 0)[bins] / len(of.cells)
+    weight = predictions * np.append(of.scale, 0)[bins] / len(of.bins)
     sign = np.sign(np.bincount(bins, weight * gap))[bins]
     return _Sliced(of, slices, bins, predictions, weight, sign * gap, variance, sign)
 
