@@ -1,5 +1,6 @@
 # Helper functions of all rules. Nothing heavy is imported here: neither torch nor pandas.
 import re
+import subprocess
 import sys
 from glob import escape, glob
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import alignment_calibration
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import canonical_json
+from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
 from alignment_calibration.report.registry import (
@@ -104,6 +106,29 @@ def records():
 
 
 RECORDS = records()
+
+
+def refuse_rewritten():
+    """End with an error if files of results are not what the workflow wrote, although dates are in
+    order: steps would not be run again. Only files are read whose dates give cause."""
+    found = [
+        path for study in (RESULTS, f"results/{PUBLISHED}") for path in suspects(study)
+    ]
+    noted = Path(f"{RECORDS}.verified")
+    seen = fingerprint(found)
+    if not found or noted.is_file() and noted.read_text() == seen:
+        return
+    verification = "alignment_calibration.files.verification"
+    done = subprocess.run(
+        [sys.executable, "-m", verification, *found], stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        sys.exit(done.stderr.strip())
+    noted.write_text(seen)
+
+
+if workflow.is_main_process:
+    refuse_rewritten()
 
 
 def code(script, *by_name):

@@ -31,3 +31,14 @@ rule run_summary:
         ),
     script:
         "../scripts/run_summary.py"
+
+
+# Every file in full, whatever its date: `snakemake verify --cores 1`.
+rule verify:
+    log:
+        f"{LOGS}/verify.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    shell:
+        f"python -m alignment_calibration.files.verification {RESULTS} 2>&1 | tee {{log:q}}"

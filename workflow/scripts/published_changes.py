@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         permuting = Permuting.of(json.loads(snakemake.params.slice)["statistics"])
-        changes, output = (
-            published_changes(read_published(snakemake.input.published)),
-            snakemake.output,
-        )
-        write_frame(output.changes, changes, CHANGES)
+        changes = published_changes(read_published(snakemake.input.published))
+        output = snakemake.output
         write_csv(output.changes_csv, changes)
+        write_frame(output.changes, changes, CHANGES)
         write_frame(output.rank_agreement, rank_agreement(changes, permuting), RANK_AGREEMENT)
         write_frame(output.rank_correlations, rank_correlations(changes), RANK_CORRELATIONS)

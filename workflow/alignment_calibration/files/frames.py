@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from alignment_calibration.files.atomic import atomic_path
+from alignment_calibration.files.atomic import write_text
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 
 
@@ -26,7 +26,12 @@ def write_frame(path: str | Path, frame: pd.DataFrame, schema: pa.Schema) -> Non
     write_parquet(path, pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
 
 
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame for spreadsheets: ten significant digits, missing values empty."""
+    text: str = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    return text
+
+
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write a frame for spreadsheets: ten significant digits, missing values empty."""
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    """Write `csv_text`; before the Parquet file of the same name (see `files/suspects.py`)."""
+    write_text(path, csv_text(frame))

@@ -51,18 +51,7 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
     Raises:
         UserError: if the file is missing, damaged, has other columns or no rows.
     """
-    # Not `read_table`, which imports pandas: scoring jobs do without.
-    with (
-        _parquet_errors(path, mend),
-        pq.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
-        table = file.read()
-        # The footer has no checksum, but it counts the rows more than once.
-        if table.num_rows != file.metadata.num_rows:
-            raise pa.ArrowInvalid("its counts of rows disagree")
-        metadata = file.schema_arrow.metadata or {}
-        if metadata.get(_DIGEST_KEY) != values_digest(table).encode():
-            raise pa.ArrowInvalid("its values are not those that the workflow wrote")
+    table = read_whole(path, mend)
     found = {field.name: field.type for field in table.schema}
     wanted = {field.name: field.type for field in schema}
     if found != wanted:
@@ -75,6 +64,31 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
     if table.num_rows == 0:
         raise UserError(f"{path}: has no rows; {mend or _AGAIN}")
     return table.select(schema.names)
+
+
+def read_whole(path: str | Path, mend: str | None = None) -> pa.Table:
+    """Read a table whatever its columns, and find its values to be those that were written.
+
+    Args:
+        path: of the file.
+        mend: what an error tells the user to do; by default, to run the workflow again.
+
+    Raises:
+        UserError: if the file is missing, damaged, or not the workflow's.
+    """
+    # Not `read_table`, which imports pandas: scoring jobs do without.
+    with (
+        _parquet_errors(path, mend),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        table = file.read()
+        # The footer has no checksum, but it counts the rows more than once.
+        if table.num_rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid("its counts of rows disagree")
+        metadata = file.schema_arrow.metadata or {}
+        if metadata.get(_DIGEST_KEY) != values_digest(table).encode():
+            raise pa.ArrowInvalid("its values are not those that the workflow wrote")
+    return table
 
 
 def read_identity(path: str | Path, mend: str | None = None) -> Any:

@@ -202,6 +202,8 @@ def write_changes(
     changes = changes_of_pairs(replicates, permutations)
     values = join_metrics(metrics, pairs)
     diagrams = {model: read_frame(path, MODEL_RELIABILITY) for model, path in reliability.items()}
+    write_csv(outputs["metrics_csv"], values)
+    write_csv(outputs["changes_csv"], changes)
     for name, frame, schema in [
         ("metrics", values, ALL_METRICS),
         ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
@@ -213,8 +215,6 @@ def write_changes(
         ("rank_correlations", rank_correlations(changes), RANK_CORRELATIONS),
     ]:
         write_frame(outputs[name], frame, schema)
-    write_csv(outputs["metrics_csv"], values)
-    write_csv(outputs["changes_csv"], changes)
 
 
 def _intervals(row: Any) -> tuple[float, float, float, float]:

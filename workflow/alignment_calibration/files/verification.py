@@ -1,0 +1,90 @@
+"""Whether the files of a study are what the workflow wrote: `python -m …files.verification`.
+
+Snakemake goes by dates, and a step reads only what it needs. This reads everything in full:
+checkpoints against the hashes noted when they were found, logit files against their receipts,
+tables against the digests in their metadata, and CSV files against the tables they were made of.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from alignment_calibration.errors import UserError, run_cli
+from alignment_calibration.files.atomic import read_json, sha256
+from alignment_calibration.files.frames import csv_text
+from alignment_calibration.files.logits import read_logits, read_receipt
+from alignment_calibration.files.parquet import read_whole
+
+
+def verifiable(results: str | Path) -> list[Path]:
+    """The files of a study that can be verified, sorted: see `problems`."""
+    folder = Path(results)
+    tables = [path for path in folder.rglob("[!.]*.parquet") if path.parent.name != "tables"]
+    csv_files = [path for path in folder.glob("*.csv") if path.with_suffix(".parquet").is_file()]
+    receipts = folder.glob("logits/**/*.receipt.json")
+    return sorted([*folder.glob("models/*.json"), *tables, *csv_files, *receipts])
+
+
+def problems(files: Iterable[str | Path]) -> Iterator[str]:
+    """What is wrong with files of results, one line each, which names the file and the remedy.
+
+    Args:
+        files: records of models, receipts, Parquet files, and CSV files beside one.
+    """
+    for path in map(Path, files):
+        try:
+            if path.name.endswith(".receipt.json"):
+                read_logits(path, read_receipt(path)["identity"])
+            elif path.suffix == ".json":
+                yield from _of_checkpoint(path)
+            elif path.suffix == ".csv":
+                yield from _of_csv(path)
+            else:
+                read_whole(path)
+        except UserError as error:
+            yield str(error)
+
+
+def _of_checkpoint(record: Path) -> Iterator[str]:
+    """Files of a checkpoint that are not those that were found."""
+    model = read_json(record)
+    for file in model["files"]:
+        path = Path(model["path"], file["name"])
+        found = sha256(path) if path.is_file() else "missing"
+        if found != file["sha256"]:
+            yield (
+                f"{path}: not the file that {record} was made of; "
+                f"if it is the one you want, `rm {record}` and run the workflow again"
+            )
+
+
+def _of_csv(path: Path) -> Iterator[str]:
+    """A CSV file that says something else than the Parquet file of its name."""
+    frame: pd.DataFrame = read_whole(path.with_suffix(".parquet")).to_pandas(
+        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+    )
+    if path.read_text(encoding="utf-8") != csv_text(frame):
+        yield f"{path}: not what the workflow wrote; `rm {path}` and run the workflow again"
+
+
+def main() -> None:
+    """Verify all files of a study's results, or some of them."""
+    parser = argparse.ArgumentParser(
+        "alignment_calibration.files.verification", description=main.__doc__
+    )
+    parser.add_argument("path", nargs="+", help="the study's folder of results, or files in it")
+    paths = [Path(path) for path in parser.parse_args().path]
+    files = [file for path in paths for file in (verifiable(path) if path.is_dir() else [path])]
+    found = list(problems(tqdm(files, desc="verified", unit="file", disable=None)))
+    if found:
+        raise UserError("\nerror: ".join(found))
+    print(f"{len(files)} files verified: all are what the workflow wrote", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_cli(main)
