@@ -15,7 +15,6 @@ import time
 import numpy as np
 from scipy.optimize import brentq
 
-from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import (
     Estimate,
     change,
@@ -35,10 +34,12 @@ from tests.support.gaussian_models import (
     at_temperature,
     draw_questions,
     errors,
+    estimated,
     expected,
+    gaps_of,
     posterior,
+    tallied,
 )
-from tests.support.simulation import SETTINGS
 
 #: `ece_debiased` estimates what `ece` does: its interval is the same.
 ERRORS = tuple(name for name, metric in METRICS.items() if metric.gaps and name != "ece_debiased")
@@ -71,9 +72,7 @@ def measured(predictions, names):
         if name in MEANS:
             found[name] = of_mean(getattr(predictions, MEANS[name]))
         else:
-            metric = METRICS[name]
-            tally = metric.tally(predictions, SETTINGS, predictions)
-            found[name] = estimate(tally, metric.gaps)
+            found[name] = estimated(predictions, name)
     return found
 
 
@@ -406,12 +405,11 @@ def print_map(trials):
         asked = draw_questions(random, LARGE, options)
         large = [model(random, asked, acc) for model, acc in ((base, low), (aligned, high))]
         for name in names:
-            metric = METRICS[name]
             columns = [
                 expected(fixed_options(said, np.zeros(LARGE, dtype=np.int64)), p, name)
                 for said, p in large
             ]
-            true = split(*columns, metric.gaps)
+            true = split(columns[0], columns[1], gaps_of(name))
             shares = {}
             for questions in SIZES:
                 held = []
@@ -422,9 +420,8 @@ def print_map(trials):
                         fixed_options(model(random, asked, acc)[0], asked.gold)
                         for model, acc in ((base, low), (aligned, high))
                     ]
-                    tallies = [metric.tally(p, SETTINGS, p) for p in pair]
-                    parts = split(*tallies, metric.gaps)
-                    raw = change(*(estimate(t, metric.gaps) for t in tallies)).interval()
+                    parts = split(tallied(pair[0], name), tallied(pair[1], name), gaps_of(name))
+                    raw = change(estimated(pair[0], name), estimated(pair[1], name)).interval()
                     held.append(
                         (
                             holds(parts.map.interval(), 0),
@@ -482,10 +479,11 @@ def print_claims(trials, questions=500):
     for number, (design, pairs) in enumerate(designs.items()):
         row = [design]
         for name in names:
+            base, aligned = pairs[name]
             null = [
                 change(b[name], a[name]).p_below()
                 for b, a in contrasts(
-                    601 + number, *pairs[name], 4, questions, 30 * studies, (name,)
+                    601 + number, base, aligned, 4, questions, 30 * studies, (name,)
                 )
             ]
             p_values = np.concatenate(

@@ -129,7 +129,7 @@ def test_rate_interval_is_the_set_of_rates_at_which_the_contrast_may_be_0(pair):
     rates = np.concatenate([np.linspace(-1, 3, 161), [10, 100, 1e4, 1e7]])
     held = []
     for rate in rates:
-        low, high = change(*pair, rate).interval()
+        low, high = change(pair[0], pair[1], rate).interval()
         held.append(low <= 0 <= high)
     low, high = change(*pair).interval()
     fitting = rates[np.array(held)]
@@ -143,7 +143,7 @@ def test_rate_interval_is_the_set_of_rates_at_which_the_contrast_may_be_0(pair):
         assert np.isnan(rate_high) or rate_high >= fitting.max() - 1e-6
     for end in (rate_low, rate_high):
         if -0.999 < end < 1e6 and pair[0].standard_error > 1e-6:
-            ends = change(*pair, end).interval()
+            ends = change(pair[0], pair[1], end).interval()
             assert min(map(abs, ends)) == pytest.approx(0, abs=1e-6 * (1 + abs(end)))
 
 
@@ -177,7 +177,9 @@ def test_rates_have_no_unit(pair, factor):
         )
         for one in pair
     ]
-    assert rate_interval(*scaled) == pytest.approx(rate_interval(*pair), nan_ok=True, rel=1e-3)
+    assert rate_interval(scaled[0], scaled[1]) == pytest.approx(
+        rate_interval(*pair), nan_ok=True, rel=1e-3
+    )
 
 
 # Means over tasks

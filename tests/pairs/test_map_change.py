@@ -3,17 +3,22 @@
 import numpy as np
 import pytest
 
-from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.pairs.map_change import split
-from tests.support.gaussian_models import Model, answer, draw_questions, posterior
-from tests.support.simulation import SETTINGS
+from tests.support.gaussian_models import (
+    Model,
+    answer,
+    draw_questions,
+    estimated,
+    gaps_of,
+    posterior,
+    tallied,
+)
 
 
 def split_of(base, aligned, name):
-    metric = METRICS[name]
-    return split(*(metric.tally(p, SETTINGS, p) for p in (base, aligned)), metric.gaps)
+    return split(tallied(base, name), tallied(aligned, name), gaps_of(name))
 
 
 def two_options(confidences, right):
@@ -38,9 +43,8 @@ def test_parts_add_up_to_the_change(name, questions):
     random = np.random.default_rng(questions)
     asked = draw_questions(random, questions)
     pair = [answer(random, asked, model) for model in (Model(0.5), Model(0.7, 0.5))]
-    metric = METRICS[name]
-    parts = split_of(*pair, name)
-    base, aligned = (estimate(metric.tally(p, SETTINGS, p), metric.gaps).value for p in pair)
+    parts = split_of(pair[0], pair[1], name)
+    base, aligned = (estimated(p, name).value for p in pair)
     total = parts.map.value + parts.confidences.value + parts.unshared.value
     assert total == pytest.approx(aligned - base, abs=1e-12)
 
@@ -81,15 +85,14 @@ def flattened(random, asked, accuracy):
 
 @pytest.mark.parametrize("name", ["ece", "sce"])
 def test_one_map_at_another_accuracy_is_no_other_map(name):
-    metric = METRICS[name]
     map_holds_0, change_holds_0 = [], []
     for seed in range(100):
         random = np.random.default_rng(seed)
         asked = draw_questions(random, 1500)
         pair = [flattened(random, asked, accuracy) for accuracy in (0.55, 0.8)]
-        low, high = split_of(*pair, name).map.interval()
+        low, high = split_of(pair[0], pair[1], name).map.interval()
         map_holds_0.append(low <= 0 <= high)
-        base, aligned = (estimate(metric.tally(p, SETTINGS, p), metric.gaps) for p in pair)
+        base, aligned = (estimated(p, name) for p in pair)
         change_holds_0.append(aligned.value - base.value < 0.01)
     assert np.mean(map_holds_0) >= 0.93
     assert np.mean(change_holds_0) <= 0.2
