@@ -1,15 +1,19 @@
 """Leases of GPUs, tried with real processes on injected GPUs."""
 
+import fcntl
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import UserError, run_cli
 from alignment_calibration.scoring import lease
 
 PACKAGE = Path(lease.__file__).parents[2]
@@ -289,4 +293,220 @@ def test_an_unusable_folder_is_an_error(
     (tmp_path / "file").touch()
     monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "file" / "leases"))
     with pytest.raises(UserError, match="ALIGNMENT_CALIBRATION_LEASES"), lease.lease(1):
+        pass
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of leases that other users can reach, and one GPU."""
+    folder = Path(tempfile.mkdtemp(prefix="leases-"))
+    folder.chmod(0o1777)
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(folder))
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "gpu-a")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def leased_by_somebody() -> tuple[int, str, str]:
+    """Lease the GPU, then look at the leases, as a user who owns nothing there.
+
+    Returns:
+        Exit status, standard output, standard error. The process is a fork: an interpreter may be
+        installed where others than its owner cannot start it.
+    """
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = os.fork()
+        if child == 0:
+            status = 70
+            try:
+                if os.getuid() == 0:  # whom no permission stops
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                sys.stdout, sys.stderr = out, err
+                run_cli(_lease_and_look)
+                status = 0
+            except SystemExit as end:
+                status = int(end.code or 0)
+            finally:
+                out.flush()
+                err.flush()
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        out.seek(0)
+        err.seek(0)
+        return os.waitstatus_to_exitcode(status), out.read(), err.read()
+
+
+def _lease_and_look() -> None:
+    with lease.lease(1) as devices:
+        print(*devices, [row["state"] for row in lease.status()])
+
+
+def plant(path: Path, kind: str, elsewhere: Path) -> None:
+    """Put something into the folder that no job would."""
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(elsewhere)
+        case "second name":
+            path.hardlink_to(elsewhere)
+        case "file":
+            path.write_text("of somebody")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((f"ticket-{end}", "file") for end in ("", "x", "1", "00000000x", "٠٠٠٠٠٠٠٠١", "-1")),
+        *(
+            ("ticket-000000007", kind)
+            for kind in ("folder", "pipe", "link", "second name")
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_ticket_is_left_alone(
+    shared: Path, tmp_path: Path, name: str, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    precious = shared / "precious"  # a second name must lie on the same disk
+    precious.write_text("a year's work")
+    plant(shared / name, kind, precious)
+    before = os.lstat(shared / name)
+    with lease.lease(1) as devices:
+        assert devices == ("gpu-a",)
+        assert [row["state"] for row in lease.status()] == ["held"]
+    assert os.path.samestat(before, os.lstat(shared / name))
+    assert precious.read_text() == "a year's work"
+    assert capfd.readouterr().err == f"{shared / name}: not a ticket, left alone\n"
+
+
+@pytest.mark.parametrize("name", ["queue", "gpu-gpu-a"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "second name"])
+def test_what_is_no_plain_file_is_refused(shared: Path, name: str, kind: str) -> None:
+    precious = shared / "precious"
+    precious.write_text("a year's work")
+    plant(shared / name, kind, precious)
+    refusal = rf"{shared / name}: GPU leases cannot be kept there"
+    with pytest.raises(UserError, match=refusal), lease.lease(1):
+        pass
+    with pytest.raises(UserError, match=refusal):
+        lease.status()
+    assert precious.read_text() == "a year's work"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
+def test_a_device_is_refused(shared: Path) -> None:
+    os.mknod(shared / "queue", 0o20666, os.makedev(1, 5))  # /dev/zero, which never ends
+    with pytest.raises(UserError, match="not a plain file"), lease.lease(1):
+        pass
+
+
+def test_a_ticket_that_nobody_may_read_is_passed_over(shared: Path) -> None:
+    (shared / "ticket-000000001").touch(mode=0)
+    assert leased_by_somebody() == (0, "gpu-a ['held']\n", "")
+    assert (shared / "ticket-000000001").exists()
+
+
+@pytest.mark.parametrize("name", ["queue", "gpu-gpu-a"])
+def test_a_file_that_nobody_may_open_is_named(shared: Path, name: str) -> None:
+    (shared / name).touch(mode=0)
+    status, _, error = leased_by_somebody()
+    assert status == 1
+    assert error.startswith(f"error: {shared / name}: GPU leases cannot be kept there")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "[" * 100_000,
+        "[1]",
+        '{"wants": 5}',
+        '{"wants": [["gpu-a"], {}], "for": {"a": 1}}',
+        '{"wants": [], "for": "\\u001b[2J"}',
+        "\0",
+    ],
+)
+def test_a_held_ticket_may_say_anything(shared: Path, note: str) -> None:
+    ticket = shared / "ticket-000000001"
+    ticket.write_text(note)
+    with open(ticket) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with lease.lease(1) as devices:
+            assert devices == ("gpu-a",)
+            rows = lease.status()
+    assert [row["state"] for row in rows] == ["held", "waits"]
+    assert all(text.isprintable() for row in rows for text in row.values())
+
+
+def test_who_waits_for_another_says_so(jobs: Jobs, tmp_path: Path) -> None:
+    """Somebody holds the queue, then a ticket before ours; both are told."""
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases").chmod(0o1777)
+    ticket = tmp_path / "leases" / "ticket-000000001"
+    ticket.write_text(json.dumps({"wants": ["gpu-a"]}))
+    queue = tmp_path / "leases" / "queue"
+    program = "import sys; from alignment_calibration.scoring import lease\n"
+    program += "lease.PATIENCE_SECONDS = 0.1\nwith lease.lease(1): print('leased')"
+    with open(ticket) as held, open(queue, "w") as all_held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(all_held, fcntl.LOCK_EX)
+        job = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert job.stderr is not None
+        assert job.stderr.readline().startswith(f"waiting for {queue}, held by another process")
+        fcntl.flock(all_held, fcntl.LOCK_UN)
+        while (line := job.stderr.readline()).startswith(f"waiting for {queue}"):
+            continue
+        assert line == f"waiting for 1 jobs that came before; {ticket} is the last\n"
+    assert job.communicate(timeout=60) == ("leased\n", "")
+
+
+@pytest.mark.parametrize("link", ["to a folder", "to nothing"])
+def test_a_folder_that_is_a_link_is_refused(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    if link == "to a folder":
+        elsewhere.mkdir()
+        (elsewhere / "ticket-000000001").write_text("a year's work")
+    (tmp_path / "link").symlink_to(elsewhere)
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "link"))
+    with pytest.raises(UserError, match="link: GPU leases cannot be kept there"), lease.lease(1):
+        pass
+    with pytest.raises(UserError, match="link: GPU leases cannot be kept there"):
+        lease.status()
+    assert not elsewhere.exists() or len(list(elsewhere.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "usable"), [(0o1777, True), (0o755, False), (0o777, False), (0o775, False)]
+)
+def test_another_users_folder_needs_the_sticky_bit(shared: Path, mode: int, usable: bool) -> None:
+    shared.chmod(mode)
+    if os.getuid() != 0:
+        pytest.skip("needs two users")
+    status, _, error = leased_by_somebody()
+    assert status == (0 if usable else 1)
+    assert error.startswith("" if usable else f"error: {shared}")
+    assert error.count("\n") == (0 if usable else 1)
+    assert usable or not list(shared.iterdir())
+
+
+def test_ones_own_folder_may_be_private_or_sticky_but_not_open_to_all(shared: Path) -> None:
+    for mode in (0o700, 0o775, 0o1777):
+        shared.chmod(mode)
+        with lease.lease(1) as devices:
+            assert devices == ("gpu-a",)
+    shared.chmod(0o777)
+    with pytest.raises(UserError, match=r"chmod \+t"), lease.lease(1):
         pass

@@ -16,6 +16,8 @@ Environment:
     CUDA_VISIBLE_DEVICES: only these GPUs are leased, as a scheduler may have set it.
     ALIGNMENT_CALIBRATION_LEASES: the folder (default `/tmp/alignment-calibration-leases`). It
         must lie on a disk of this machine and be the same for all jobs that share its GPUs.
+        What others may have put into it is left alone: only plain files of the names above are
+        opened, and never through a link.
     ALIGNMENT_CALIBRATION_GPUS: names of the GPUs, in place of those that `nvidia-smi` lists.
 """
 
@@ -25,6 +27,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -33,9 +36,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment_calibration.errors import UserError, run_cli
+from alignment_calibration.errors import UserError, run_cli, shorten
 
 POLL_SECONDS = 0.1  # only the first in the queue polls; the others sleep until it has gone
+PATIENCE_SECONDS = 5.0  # a job holds the queue for an instant; longer, and people are told
+LARGEST_NOTE = 65536  # bytes of what a lease or ticket says
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,8 @@ def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
             f"{len(visible)} ({', '.join(gpu.device for gpu in visible)})"
         )
     with contextlib.ExitStack() as held:
-        folder = _folder()
-        try:
+        with _usable_folder() as folder:
             leased = _wait_for(gpus, visible, folder, holder, held)
-        except OSError as error:
-            raise _unusable(folder, error) from None
         yield tuple(gpu.device for gpu in leased)
 
 
@@ -121,24 +123,41 @@ def parse_listing(listing: str) -> list[str]:
     return uuids
 
 
-def _folder() -> Path:
-    """The folder of the leases, shared by all users of the machine like /tmp itself."""
+@contextlib.contextmanager
+def _usable_folder() -> Iterator[Path]:
+    """The folder of the leases, shared by all users of the machine like /tmp itself.
+
+    Raises:
+        UserError: if the folder is not safe to share, or a file in it cannot be used.
+    """
     folder = Path(
         os.environ.get("ALIGNMENT_CALIBRATION_LEASES") or "/tmp/alignment-calibration-leases"
     )
     try:
-        folder.mkdir(parents=True)
-        folder.chmod(0o1777)
-    except FileExistsError:
-        pass
+        try:
+            folder.mkdir(mode=0o1777, parents=True)
+            folder.chmod(0o1777)  # whatever the umask
+        except FileExistsError:
+            _check(folder)
+        yield folder
     except OSError as error:
-        raise _unusable(folder, error) from None
-    return folder
+        raise _unusable(error.filename or folder, str(error.strerror)) from None
 
 
-def _unusable(folder: Path, error: OSError) -> UserError:
+def _check(folder: Path) -> None:
+    """Refuse a folder that leads elsewhere, or out of which others could take our files."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise _unusable(folder, "a link or a file, not a folder")
+    own = found.st_uid == os.getuid()
+    others = stat.S_IWOTH if own else stat.S_IWOTH | stat.S_IWGRP
+    if found.st_mode & others and not found.st_mode & stat.S_ISVTX:
+        raise _unusable(folder, "others may remove files of any user there: it lacks `chmod +t`")
+
+
+def _unusable(path: str | Path, reason: str) -> UserError:
     return UserError(
-        f"{error.filename or folder}: GPU leases cannot be kept there ({error.strerror}); "
+        f"{path}: GPU leases cannot be kept there ({reason}); "
         "set ALIGNMENT_CALIBRATION_LEASES to a folder on this machine that you may write to"
     )
 
@@ -150,12 +169,12 @@ def _wait_for(
     user = os.environ.get("USER") or str(os.getuid())  # containers may know no name
     about = {"user": user, "pid": os.getpid(), "for": holder}
     with contextlib.ExitStack() as waiting:
-        ticket = _draw_ticket(folder, {**about, "since": _now(), "gpus": count}, visible, waiting)
-        _wait_for_turn(ticket, {gpu.uuid for gpu in visible}, folder)
+        number = _draw_ticket(folder, {**about, "since": _now(), "gpus": count}, visible, waiting)
+        _wait_for_turn(number, {gpu.uuid for gpu in visible}, folder)
         told = False
         while len(leased := _take(count, visible, folder, held)) < count:
             if not told:
-                print(f"waiting for {count} of {len(visible)} GPUs", file=sys.stderr, flush=True)
+                _tell(f"waiting for {count} of {len(visible)} GPUs")
                 told = True
             time.sleep(POLL_SECONDS)
         for gpu in leased:
@@ -165,46 +184,80 @@ def _wait_for(
 
 def _draw_ticket(
     folder: Path, about: Mapping[str, Any], visible: Sequence[Gpu], waiting: contextlib.ExitStack
-) -> Path:
-    """A numbered file after all others in the queue, locked and removed by `waiting`."""
+) -> int:
+    """The number of a file after all others in the queue, locked and removed by `waiting`."""
     with _queue(folder):
-        last = max((_number(path) for path in folder.glob("ticket-*")), default=0)
-        ticket = folder / f"ticket-{last + 1:09d}"
+        for path in sorted(set(folder.glob("ticket-*")) - set(_tickets(folder).values())):
+            _tell(f"{path}: not a ticket, left alone")
+        number = 1 + max(_numbered(folder), default=0)
+        ticket = folder / f"ticket-{number:09d}"
         handle = _open(ticket)
         waiting.callback(os.close, handle)
         waiting.callback(ticket.unlink, missing_ok=True)  # before the lock goes
         fcntl.flock(handle, fcntl.LOCK_EX)
         _write(ticket, {**about, "wants": [gpu.uuid for gpu in visible]})
-    return ticket
+    return number
 
 
-def _wait_for_turn(ticket: Path, wanted: set[str], folder: Path) -> None:
+def _wait_for_turn(number: int, wanted: set[str], folder: Path) -> None:
     """Sleep until no live ticket before this one wants one of the same GPUs."""
+    told = False
     while True:
         with _queue(folder):
-            before = [path for path in _live_tickets(folder) if _number(path) < _number(ticket)]
-        rivals = [path for path in before if wanted & set(_read(path).get("wants", []))]
+            live = _live_tickets(folder)
+        before = [path for other, path in live.items() if other < number]
+        rivals = [path for path in before if wanted & _wants(path)]
         if not rivals:
             return
+        if not told:
+            _tell(f"waiting for {len(rivals)} jobs that came before; {rivals[-1]} is the last")
+            told = True
         # Those who come later wait for us in turn, so one ticket is enough to watch.
-        with contextlib.suppress(FileNotFoundError):
-            handle = os.open(rivals[-1], os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH)
-            finally:
-                os.close(handle)
+        with contextlib.suppress(FileNotFoundError), _opened(rivals[-1]) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def _live_tickets(folder: Path) -> list[Path]:
+def _live_tickets(folder: Path) -> dict[int, Path]:
     """Tickets whose owner lives, in order; the others are removed. Call inside `_queue`."""
-    live = []
-    for path in sorted(folder.glob("ticket-*")):
-        if _is_held(path):
-            live.append(path)
+    live = {}
+    for number, path in _tickets(folder).items():
+        try:
+            held = _is_held(path)
+        except PermissionError:  # no ticket of a job: those are open to all
+            continue
+        if held:
+            live[number] = path
         else:
             with contextlib.suppress(OSError):  # of another user
                 path.unlink()
     return live
+
+
+def _tickets(folder: Path) -> dict[int, Path]:
+    """The tickets by number, in order."""
+    tickets = {}
+    for number, path in sorted(_numbered(folder).items()):
+        with contextlib.suppress(FileNotFoundError):
+            if _is_plain(path.lstat()):
+                tickets[number] = path
+    return tickets
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Whatever has the name of a ticket, by number."""
+    names = {path: re.fullmatch(r"ticket-([0-9]{9,})", path.name) for path in folder.iterdir()}
+    return {int(match[1]): path for path, match in names.items() if match}
+
+
+def _is_plain(found: os.stat_result) -> bool:
+    """Whether it is a file of one name: of two, one may be that of somebody's data."""
+    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
+
+
+def _wants(ticket: Path) -> set[str]:
+    """The GPUs one of which the owner of a ticket waits for."""
+    wants = _read(ticket).get("wants")
+    return {str(gpu) for gpu in wants} if isinstance(wants, list) else set()
 
 
 def _take(
@@ -227,7 +280,7 @@ def _lock_lease(path: Path, held: contextlib.ExitStack) -> bool:
     handle = _open(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        current = os.path.samestat(os.fstat(handle), os.stat(path))
+        current = os.path.samestat(os.fstat(handle), os.lstat(path))
     except (BlockingIOError, FileNotFoundError):
         current = False
     if current:  # not removed meanwhile, as cleaners of /tmp do with files they find old
@@ -240,52 +293,81 @@ def _lock_lease(path: Path, held: contextlib.ExitStack) -> bool:
 @contextlib.contextmanager
 def _queue(folder: Path) -> Iterator[None]:
     """Alone with the tickets, for an instant."""
-    handle = _open(folder / "queue")
+    path = folder / "queue"
+    handle = _open(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        waited, told = 0.0, PATIENCE_SECONDS
+        while not _locked(handle):
+            if waited >= told:
+                _tell(f"waiting for {path}, held by another process (`fuser -v {path}` names it)")
+                told *= 4
+            time.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file if nobody else has."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:
     """A handle of a file that any user may lock, made if missing.
 
     Not opened with O_CREAT if it exists: in folders like /tmp the kernel refuses that for files
-    of other users. Never through a link. Not inherited by programs that the job starts.
+    of other users. Not inherited by programs that the job starts.
+
+    Raises:
+        UserError: if the path is no plain file.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     with contextlib.suppress(FileNotFoundError):
-        return os.open(path, flags)
+        return _open_plain(path, os.O_RDWR)
     try:
-        handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = _open_plain(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     except FileExistsError:
-        return os.open(path, flags)
+        return _open_plain(path, os.O_RDWR)
     os.fchmod(handle, 0o666)  # whatever the umask
     return handle
 
 
-def _is_held(path: Path) -> bool:
-    """Whether a living process holds the file's lock."""
+def _open_plain(path: Path, flags: int) -> int:
+    """A handle of a plain file: never through a link, never waiting for a pipe's other end."""
+    safe = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    handle = os.open(path, flags | safe, 0o666)
+    if not _is_plain(os.fstat(handle)):
+        os.close(handle)
+        raise _unusable(path, "not a plain file of one name")
+    return handle
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A handle for reading."""
+    handle = _open_plain(path, os.O_RDONLY)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        yield handle
     finally:
         os.close(handle)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process holds the file's lock."""
+    with contextlib.suppress(FileNotFoundError), _opened(path) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False
 
 
 def _lease_file(folder: Path, uuid: str) -> Path:
     return folder / ("gpu-" + re.sub(r"[^A-Za-z0-9_.-]", "_", uuid))
-
-
-def _number(ticket: Path) -> int:
-    return int(ticket.name.removeprefix("ticket-"))
 
 
 def _write(path: Path, about: Mapping[str, Any]) -> None:
@@ -299,8 +381,8 @@ def _write(path: Path, about: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """What a lease or ticket says; nothing, if it is just being written or was removed."""
-    with contextlib.suppress(OSError, ValueError):
-        about = json.loads(path.read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, RecursionError), _opened(path) as handle:
+        about = json.loads(os.read(handle, LARGEST_NOTE))
         if isinstance(about, dict):
             return about
     return {}
@@ -310,23 +392,30 @@ def _now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 def status() -> list[dict[str, str]]:
     """A row per visible GPU and per waiting job: `what`, `state`, `user`, `pid`, `since`, `for`."""
-    folder = _folder()
     rows = []
-    for gpu in visible_gpus():
-        path = _lease_file(folder, gpu.uuid)
-        held = _is_held(path)
-        rows.append(_row(gpu.uuid, "held" if held else "free", _read(path) if held else {}))
-    with _queue(folder):
-        tickets = [(_number(path), _read(path)) for path in _live_tickets(folder)]
-    rows += [_row(f"{about.get('gpus', '?')} GPUs", "waits", about) for _, about in tickets]
+    with _usable_folder() as folder:
+        for gpu in visible_gpus():
+            path = _lease_file(folder, gpu.uuid)
+            held = _is_held(path)
+            rows.append(_row(gpu.uuid, "held" if held else "free", _read(path) if held else {}))
+        with _queue(folder):
+            tickets = [_read(path) for path in _live_tickets(folder).values()]
+    rows += [_row(f"{about.get('gpus', '?')} GPUs", "waits", about) for about in tickets]
     return rows
 
 
 def _row(what: str, state: str, about: Mapping[str, Any]) -> dict[str, str]:
-    details = {key: str(about.get(key, "")) for key in ("user", "pid", "since", "for")}
-    return {"what": what, "state": state, **details}
+    told = {"what": what} | {
+        key: str(about.get(key, "")) for key in ("user", "pid", "since", "for")
+    }
+    shown = {key: shorten(text, 100) for key, text in told.items()}  # files that anybody may write
+    return {"what": shown.pop("what"), "state": state, **shown}
 
 
 def main() -> None:
