@@ -50,6 +50,14 @@ def test_letter_mass_is_the_probability_of_the_listed_letters():
     assert read_method(logits, "continuation_sum")["letter_mass"].to_pylist() == [None]
 
 
+def test_a_question_is_truncated_if_the_context_of_any_option_is():
+    logits = logit_table([[[-1.0], [-2.0]]] * 4)
+    cut = [False, False, False, True, True, True, None, False]
+    place = logits.column_names.index("truncated")
+    logits = logits.set_column(place, "truncated", pa.array(cut))
+    assert read_method(logits, "choice")["truncated"].to_pylist() == [False, True, True, None]
+
+
 @pytest.mark.parametrize("method", ["continuation_sum", "continuation_min", "choice"])
 def test_agrees_with_scipy_on_questions_of_all_sizes(method):
     rng = np.random.default_rng(0)

@@ -1,5 +1,7 @@
 """Reading of confidences: what is refused, and how it is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from alignment_calibration.calibration.predictions import (
     check_same_questions,
     read_answers,
     read_pair,
+    truncated_questions,
 )
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
@@ -25,6 +28,7 @@ def rows(**changes):
         "group": ["g"] * 3,
         "probabilities": [[0.5, 0.5], [0.2, 0.3, 0.5], [0.0, 1.0]],
         "letter_mass": [0.5, 0.25, 1.0],
+        "truncated": [True, False, False],
     }
     return pa.table(columns | changes, schema=CONFIDENCES)
 
@@ -43,6 +47,25 @@ def test_rows_become_padded_arrays_in_the_order_of_the_questions(tmp_path):
     assert found.predictions.correct.tolist() == [True, True, True]
     assert found.predictions.letter_mass is not None
     assert found.predictions.letter_mass.tolist() == [0.25, 0.5, 1.0]
+    assert found.truncated is not None
+    assert found.truncated.tolist() == [False, True, False]
+
+
+def test_questions_are_counted_once_if_either_model_lost_some_of_their_context():
+    predictions = simulate(seed=0, questions=4)
+    before, after = (
+        replace(answers(predictions), truncated=np.array(cut, bool))
+        for cut in ([0, 0, 1, 1], [0, 1, 0, 1])
+    )
+    assert truncated_questions(before) == 2
+    assert truncated_questions(before, after) == 3
+    assert truncated_questions(before, answers(predictions)) is None
+
+
+def test_of_a_question_about_which_it_is_unknown_nothing_is_said(tmp_path):
+    path = tmp_path / "c.parquet"
+    write_parquet(path, rows(truncated=[True, None, False]), IDENTITY)
+    assert read_answers(path)["choice"].truncated is None
 
 
 @pytest.mark.parametrize(

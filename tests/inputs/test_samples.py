@@ -85,7 +85,7 @@ def test_questions_and_sums_are_those_of_the_file():
             "token_logprobs": [pytest.approx(-0.016157519, abs=1e-9)],
             "continuation_bytes": 5,
             "context_tokens": -1,
-            "truncated": False,
+            "truncated": None,
         }
     ]
     assert samples.places["demo_words/000002"].endswith(".jsonl:3")

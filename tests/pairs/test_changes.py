@@ -36,6 +36,13 @@ PAIRS = {
     "same": {"base": "base", "aligned": "copy"},
     "warm": {"base": "base", "aligned": "warm"},
 }
+#: Questions whose context was cut; of `warm` nobody knows.
+CUT: dict[str, set[int] | None] = {
+    "base": {0, 1},
+    "copy": {0, 1},
+    "cold": {1, 2, 3},
+    "warm": None,
+}
 NAMES = ["accuracy", "ece", "sce", "brier", "confidence", "auroc", "letter_mass"]
 
 
@@ -49,7 +56,7 @@ def study(tmp_path_factory):
             random = np.random.default_rng(number)
             pair = simulate_pair(random, 150, 1.0, temperature)
             predictions = pair[0] if model in ("base", "copy") else pair[1]
-            write_confidences(root / f"{model}-{task}.parquet", predictions)
+            write_confidences(root / f"{model}-{task}.parquet", predictions, cut=CUT[model])
     files = {model: root / f"{model}.parquet" for model in temperatures}
     for model, path in files.items():
         write_metrics(model, confidences_of(root, model), NAMES, SETTINGS, RESAMPLING, path)
@@ -100,6 +107,14 @@ def test_changes_rates_and_ranks_follow_from_the_values(changes):
     # The pairs by the confidence they gain: over-confident, the same, under-confident.
     ranks = {pair: cell(changes, pair, "confidence")["rank"] for pair in PAIRS}
     assert ranks == {"cold": 1, "same": 2, "warm": 3}
+
+
+def test_questions_cut_for_either_model_are_counted_once(study, changes):
+    counts = {pair: set(rows["truncated"]) for pair, rows in changes.groupby("pair")}
+    assert counts == {"cold": {4}, "same": {2}, "warm": {pd.NA}}
+    metrics = join_metrics(study[1], PAIRS)
+    of_model = {model: set(rows["truncated"]) for model, rows in metrics.groupby("model")}
+    assert of_model == {"base": {2}, "copy": {2}, "cold": {3}, "warm": {pd.NA}}
 
 
 def test_tests_and_intervals_tell_a_lowered_temperature(changes):

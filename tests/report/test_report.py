@@ -4,10 +4,13 @@ import shutil
 import subprocess
 import zipfile
 
+import pyarrow as pa
 import pytest
 
+from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.files.atomic import write_json
 from alignment_calibration.files.logits import write_receipt
+from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.report.run_summary import summarise
 from tests.support.study import DEMO_CONFIG, Study
 
@@ -111,7 +114,22 @@ def test_run_summary_adds_up(tmp_path):
         write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
     write_json(tmp_path / "foreign.run.json", {"values_sha256": "another", "device": "C"})
     (tmp_path / "torn.run.json").write_text('{"values_sha')
-    summary = summarise([tmp_path / "m.json"], sorted(tmp_path.glob("*.receipt.json")))
+    rows = [
+        {"pair": pair, "stage": "base", "model": "m", "task": task, "method": "choice"}
+        | {"metric": metric, "n": 40, "truncated": cut}
+        for pair in ("X", "Y")
+        for task, cut in (("t", 3), ("u", 0), ("v", None))
+        for metric in ("ece", "sce")
+    ]
+    write_parquet(tmp_path / "metrics.parquet", pa.Table.from_pylist(rows, schema=ALL_METRICS))
+    summary = summarise(
+        [tmp_path / "m.json"],
+        sorted(tmp_path.glob("*.receipt.json")),
+        tmp_path / "metrics.parquet",
+    )
+    assert summary["truncated"] == [
+        {"model": "m", "task": "t", "method": "choice", "n": 40, "truncated": 3}
+    ]
     assert summary["not_recorded"] == 3
     assert summary["models"] == [{"model": "m", "source": "o/m", "revision": "abc", "bytes": 5}]
     assert summary["tokens"] == 300

@@ -201,13 +201,37 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
             *("pair", "stage", "model", "task", "method", "metric"),
             *("value", "ci_low", "ci_high", "n"),
         ],
-    )
+    ).assign(truncated=pd.NA)
     assert rows_of(markdown(model_table.table(metrics))) == [
         ["task", "pair", "stage", "accuracy", "nll (nats)"],
         [":--", ":--", ":--", "--:", "--:"],
         ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
         ["t", "X", "aligned", "62.5 [61.5, 63.5]", MISSING],
     ]
+
+
+def test_model_table_tells_where_contexts_were_cut():
+    keys = ["pair", "stage", "model", "task", "method", "metric"]
+    rows = [
+        ("X", "base", "x", "t", "choice", "accuracy", 12),
+        ("X", "aligned", "y", "t", "choice", "accuracy", 0),
+        ("X", "base", "x", "t", "continuation_sum", "accuracy", 0),
+        ("X", "aligned", "y", "t", "continuation_sum", "accuracy", None),
+    ]
+    metrics = pd.DataFrame(rows, columns=[*keys, "truncated"])
+    metrics = metrics.assign(value=0.5, ci_low=None, ci_high=None, n=80)
+    table = model_table.table(metrics.astype({"truncated": "Int64"}))
+    assert rows_of(markdown(table)) == [
+        ["task", "pair", "stage", "accuracy"],
+        [":--", ":--", ":--", "--:"],
+        ["t", "X", "base", "50.0"],
+        ["t", "X", "aligned", "50.0"],
+        ["task", "pair", "stage", "accuracy", "truncated"],
+        [":--", ":--", ":--", "--:", "--:"],
+        ["t", "X", "base", "50.0", "12 of 80"],
+        ["t", "X", "aligned", "50.0", MISSING],
+    ]
+    assert any("lost its left" in note for note in table.notes)
 
 
 #: Those in which no row or column belongs to a method of the study.

@@ -256,6 +256,28 @@ def test_a_stale_file_does_not_outlive_a_failed_job(folder, score_here):
     assert not list((folder / "logits").rglob("*.*"))
 
 
+def test_cut_contexts_are_counted_in_the_log(folder, score_here, capsys):
+    rows = pq.read_table(folder / "few.parquet").to_pylist()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(CHECKPOINT)
+    config = transformers.AutoConfig.from_pretrained(CHECKPOINT)
+    limit = config.max_position_embeddings
+    for row in rows[:3]:
+        row["context"] = "even " * limit + row["context"]
+    write_questions(folder / "few.parquet", rows)
+    score_here("few")
+    warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warned == [
+        f"m/few/choice: warning: 1 of 3 questions lose the left of their context, since the model "
+        f"reads at most {limit} tokens (first t/000); give fewer worked examples (`num_fewshot`) "
+        "or leave this model or task out"
+    ]
+    table = read_parquet(logits(folder, "few"), LOGITS)
+    assert table["truncated"].to_pylist() == [True] * 3 + [False] * 6
+    for row in table.to_pylist()[:3]:
+        assert row["context_tokens"] + len(row["token_ids"]) == limit + 1  # the last is predicted
+        assert len(tokenizer(rows[0]["context"])["input_ids"]) > row["context_tokens"]
+
+
 def mistakes(folder: Path, mistake: str) -> None:
     rows = pq.read_table(folder / "few.parquet").to_pylist()
     match mistake:

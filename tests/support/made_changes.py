@@ -30,6 +30,6 @@ def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):
     keys = ["pair", "task", "method", "metric"]
     numbers = [name for name in CHANGES.names if name not in keys]
     changes[numbers] = changes[numbers].apply(pd.to_numeric)
-    changes["n"] = changes["n"].astype("Int64")
+    changes = changes.astype({"n": "Int64", "truncated": "Int64"})
     changes["rank"] = rank_pairs(changes)
     return changes.sort_values(keys, ignore_index=True)

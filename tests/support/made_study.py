@@ -77,6 +77,7 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
     changes["rate_ci_high"] = changes["change_ci_high"] / base
     changes["p_value"] = changes["q_value"] = random.random(size)
     changes["n"] = pd.array([1000] * size, dtype="Int64")
+    changes["truncated"] = pd.array([0] * size, dtype="Int64")
     changes["rank"] = rank_pairs(changes)
     changes = changes.sort_values(["pair", "task", "method", "metric"], ignore_index=True)
     return {

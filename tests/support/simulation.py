@@ -1,5 +1,6 @@
 """Simulated models of known calibration: the truth against which statistics are checked."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,13 @@ def answers(predictions: Predictions, questions_sha256: str = "0" * 64) -> Answe
     return Answers(ids, predictions, questions_sha256)
 
 
-def write_confidences(path: Path, predictions: Predictions, questions: str = "q") -> None:
-    """A confidences file of one method, `choice`."""
+def write_confidences(
+    path: Path,
+    predictions: Predictions,
+    questions: str = "q",
+    cut: Collection[int] | None = None,
+) -> None:
+    """A confidences file of one method, `choice`; `cut` are questions with a truncated context."""
     count, options = predictions.probabilities.shape
     table = pa.table(
         {
@@ -94,6 +100,9 @@ def write_confidences(path: Path, predictions: Predictions, questions: str = "q"
                 pa.array(predictions.probabilities.ravel()),
             ),
             "letter_mass": pa.array(np.full(count, 0.5)),
+            "truncated": pa.array(
+                [None if cut is None else number in cut for number in range(count)], pa.bool_()
+            ),
         },
         schema=CONFIDENCES,
     )

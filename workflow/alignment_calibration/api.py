@@ -63,8 +63,8 @@ def measure(
 
     Returns:
         A row per metric, sorted by name, with columns model, task, method, metric, value, ci_low,
-        ci_high, n (questions), replicates (array of shape (resamples,)). Calibration errors are
-        in probabilities, `nll` in nats.
+        ci_high, n (questions), truncated (missing: arrays do not tell), replicates (array of shape
+        (resamples,)). Calibration errors are in probabilities, `nll` in nats.
 
     Raises:
         ValueError: for arrays of wrong shape, numbers that are no probabilities, options that are
@@ -125,8 +125,8 @@ def compare(
     Returns:
         A row per metric, sorted by name, with columns pair, task, method, metric, base, aligned,
         change (aligned − base), change_rate (change / base; missing where base is 0), the ends of
-        their 95 % intervals, p_value, q_value, n and rank. As this is one contrast, `q_value` is
-        the p-value and `rank` is 1.
+        their 95 % intervals, p_value, q_value, n, truncated (missing) and rank. As this is one
+        contrast, `q_value` is the p-value and `rank` is 1.
 
     Raises:
         ValueError: as `measure`, or if one model has options that the other lacks.
@@ -172,9 +172,9 @@ def compare(
         Permuting.of(statistics),
     )
     p_values = pd.DataFrame(
-        [(pair, task, method, name, test.p_value) for name, test in tested.items()],
+        [(pair, task, method, name, test.p_value, None) for name, test in tested.items()],
         columns=PERMUTATIONS.names,
-    )
+    ).astype({"truncated": "Int64"})
     return judged(pair_changes(pair, *measured), p_values)
 
 
@@ -191,7 +191,7 @@ def _measured(
     rows = measure_task(
         task, {method: answers}, metrics, Settings.of(statistics), Resampling.of(statistics)
     )
-    frame = pd.DataFrame(rows).assign(model=model)
+    frame = pd.DataFrame(rows).assign(model=model).astype({"truncated": "Int64"})
     return frame.sort_values("metric", ignore_index=True).reindex(columns=MODEL_METRICS.names)
 
 

@@ -8,6 +8,7 @@ rule run_summary:
     input:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
         receipts=[receipts(model) for model in MODELS],
+        metrics=f"{RESULTS}/metrics.parquet",
         caption=str(WORKFLOW / "report/run_summary.rst"),
     output:
         summary=report(

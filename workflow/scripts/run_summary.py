@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         given, output = snakemake.input, snakemake.output
-        write_run_summary(given.models, given.receipts, output.summary)
+        write_run_summary(given.models, given.receipts, given.metrics, output.summary)
         study = json.loads(snakemake.params.slice)
         summary = read_json(output.summary)
         write_caption(given.caption, study | summary, output.caption)

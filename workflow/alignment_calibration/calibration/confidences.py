@@ -16,6 +16,9 @@ from alignment_calibration.files.logits import read_logits
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.study.vocabulary import CHOICE, METHODS, READINGS
 
+#: In place of 0 or 1; the largest of a question's values decides.
+_UNKNOWN = 2
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -106,6 +109,10 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
     )
     offsets = np.append(starts, probabilities.size).astype(np.int32)
     first = logits.take(pa.array(starts))
+    # Of a question with an option of which it is unknown, it is unknown.
+    truncated = np.maximum.reduceat(
+        logits["truncated"].cast(pa.int8()).fill_null(_UNKNOWN).to_numpy(), starts
+    )
     missing = pa.nulls(starts.size, pa.float64())
     return pa.table(
         {
@@ -117,6 +124,7 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
             "letter_mass": pa.array(np.exp(log_mass))
             if METHODS[method].prompt == CHOICE
             else missing,
+            "truncated": pa.array(truncated == 1, mask=truncated == _UNKNOWN),
         },
         schema=CONFIDENCES,
     )

@@ -124,11 +124,20 @@ class Answers:
 
     Attributes:
         questions_sha256: hash of the questions file that was put to the model.
+        truncated: shape (N,); whether a context lost its left to fit the model, or None where that
+            is unknown.
     """
 
     question_ids: npt.NDArray[np.object_]
     predictions: Predictions
     questions_sha256: str
+    truncated: Booleans | None = None
+
+
+def truncated_questions(*answers: Answers) -> int | None:
+    """Number of questions with a context cut in any of the answers to them; None if unknown."""
+    known = [answer.truncated for answer in answers if answer.truncated is not None]
+    return int(np.any(known, axis=0).sum()) if len(known) == len(answers) else None
 
 
 def read_answers(path: str | Path) -> dict[str, Answers]:
@@ -147,6 +156,7 @@ def read_answers(path: str | Path) -> dict[str, Answers]:
             rows["question_id"].to_numpy(),
             _predictions(rows, f"{path} ({method})"),
             _questions_sha256(identity, method, path),
+            None if rows["truncated"].null_count else rows["truncated"].to_numpy(),
         )
     return answers
 

@@ -13,6 +13,7 @@ CONFIDENCES: Final = pa.schema(
         "group": pa.string(),
         "probabilities": pa.list_(pa.float64()),  # sum to 1 over the question's options
         "letter_mass": pa.float64(),  # probability on the listed letters; null unless `choice`
+        "truncated": pa.bool_(),  # the context of an option lost its left; null where unknown
     }
 )
 
@@ -30,6 +31,7 @@ MODEL_METRICS: Final = pa.schema(
         "ci_low": pa.float64(),
         "ci_high": pa.float64(),
         "n": pa.int64(),
+        "truncated": pa.int64(),  # questions whose context lost its left; null where unknown
         "replicates": pa.list_(pa.float32()),  # bootstrap values; replicate r: the same questions
     }
 )
@@ -47,6 +49,7 @@ ALL_METRICS: Final = pa.schema(
         "ci_low": pa.float64(),
         "ci_high": pa.float64(),
         "n": pa.int64(),
+        "truncated": pa.int64(),
     }
 )
 

@@ -12,6 +12,7 @@ PERMUTATIONS: Final = pa.schema(
         "method": pa.string(),
         "metric": pa.string(),
         "p_value": pa.float64(),  # two-sided; null where the metric is undefined
+        "truncated": pa.int64(),  # questions whose context either model lost a part of, or null
     }
 )
 
@@ -33,6 +34,7 @@ CHANGES: Final = pa.schema(
         "p_value": pa.float64(),
         "q_value": pa.float64(),
         "n": pa.int64(),
+        "truncated": pa.int64(),  # questions cut for base or aligned model; null where unknown
         "rank": pa.int64(),  # of change_rate, largest first, ties share the smaller; null if none
     }
 )

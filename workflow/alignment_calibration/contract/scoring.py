@@ -33,6 +33,6 @@ LOGITS: Final = pa.schema(
         "token_logprobs": pa.list_(pa.float32()),  # nats
         "continuation_bytes": pa.int32(),  # UTF-8 bytes of the option's text
         "context_tokens": pa.int32(),  # UNKNOWN without tokens
-        "truncated": pa.bool_(),  # the context lost its left; false where unknown
+        "truncated": pa.bool_(),  # the context lost its left; null where unknown
     }
 )

@@ -195,7 +195,7 @@ def read_samples(files: Mapping[str, str | Path], limit: int | None = None) -> S
             len(option.continuation.removeprefix(" ").encode()) for *_, option in rows
         ],
         "context_tokens": [known.context_tokens if known else UNKNOWN for known in tokens],
-        "truncated": [known.truncated if known else False for known in tokens],
+        "truncated": [known.truncated if known else None for known in tokens],
     }
     return Samples(
         _table(keys | texts, QUESTIONS),

@@ -16,7 +16,11 @@ import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import Metric, select
 from alignment_calibration.calibration.metrics.sample import Comparison
-from alignment_calibration.calibration.predictions import Predictions, read_pair
+from alignment_calibration.calibration.predictions import (
+    Predictions,
+    read_pair,
+    truncated_questions,
+)
 from alignment_calibration.calibration.resampling import permutation_p_value, swaps
 from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.study.settings import Permuting, Settings
@@ -103,7 +107,11 @@ def permutation_tests(
                 task,
                 permuting,
             )
-            rows += [(pair, task, method, name, tested.p_value) for name, tested in found.items()]
+            truncated = truncated_questions(base_answers, aligned_answers)
+            rows += [
+                (pair, task, method, name, tested.p_value, truncated)
+                for name, tested in found.items()
+            ]
         print(f"{task}: {permuting.permutations} permutations of {', '.join(answers)}")
-    frame = pd.DataFrame(rows, columns=PERMUTATIONS.names)
+    frame = pd.DataFrame(rows, columns=PERMUTATIONS.names).astype({"truncated": "Int64"})
     return frame.sort_values(["task", "method", "metric"])

@@ -26,6 +26,9 @@ OPTIONS = {"piqa": 2}
 #: The audit leaves out values that the rounding of the figures leaves open by more than ± this.
 RESOLUTION = 0.02
 
+#: Of what the pipeline knows of a change, what the study did not publish: no column of the file.
+UNPUBLISHED = ("truncated",)
+
 #: What names a contrast.
 CONTRAST = ["pair", "task", "method"]
 
@@ -34,12 +37,13 @@ def read_published(path: str | Path) -> pd.DataFrame:
     """The published changes, in the columns of CHANGES, with the ranks as published.
 
     Raises:
-        UserError: if the file has other columns.
+        UserError: if the file has other columns than CHANGES without UNPUBLISHED.
     """
     published = pd.read_csv(path, dtype={"rank": "Int64", "n": "Int64"})
-    if list(published) != CHANGES.names:
-        raise UserError(f"{path}: found columns {list(published)}, expected {CHANGES.names}")
-    return published
+    expected = [name for name in CHANGES.names if name not in UNPUBLISHED]
+    if list(published) != expected:
+        raise UserError(f"{path}: found columns {list(published)}, expected {expected}")
+    return published.reindex(columns=CHANGES.names).astype(dict.fromkeys(UNPUBLISHED, "Int64"))
 
 
 def published_changes(published: pd.DataFrame) -> pd.DataFrame:

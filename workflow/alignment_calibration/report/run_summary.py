@@ -5,27 +5,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
+from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import read_json, write_json
 from alignment_calibration.files.logits import read_receipt, run_json_beside
+from alignment_calibration.files.parquet import read_parquet
 
 
-def summarise(models: Sequence[str | Path], receipts: Sequence[str | Path]) -> dict[str, Any]:
+def summarise(
+    models: Sequence[str | Path], receipts: Sequence[str | Path], metrics: str | Path
+) -> dict[str, Any]:
     """Gather the records of a study's models and score jobs.
 
     Args:
         models: `models/{model}.json` files.
         receipts: `logits/{model}/{task}/{prompt}.receipt.json` files; the record of the run that
             made a cell, `{prompt}.run.json`, lies beside its receipt or is lost.
+        metrics: the study's `metrics.parquet`.
 
     Returns:
         `models`: slug, source, revision, bytes; `libraries`: versions in use, several where jobs
         differed; `devices`: `cells` and `hours` of scoring by device, start-up included;
         `not_recorded`: cells of whose run no record is left; `questions` (put) and `tokens`
-        (computed), over the recorded cells.
+        (computed), over the recorded cells; `truncated`: model, task, method, and how many of the
+        `n` questions lost a part of their context, where any did.
 
     Raises:
-        UserError: if a model's file or a receipt is missing or damaged.
+        UserError: if a model's file, a receipt or the metrics are missing or damaged.
     """
     records = [record for receipt in receipts if (record := run_record(receipt)) is not None]
     seconds: Counter[str] = Counter()
@@ -47,6 +55,7 @@ def summarise(models: Sequence[str | Path], receipts: Sequence[str | Path]) -> d
         "not_recorded": len(receipts) - len(records),
         "questions": sum(record["questions"] for record in records),
         "tokens": sum(record["tokens_computed"] for record in records),
+        "truncated": _truncated(metrics),
     }
 
 
@@ -62,10 +71,22 @@ def run_record(receipt: str | Path) -> dict[str, Any] | None:
 
 
 def write_run_summary(
-    models: Sequence[str | Path], receipts: Sequence[str | Path], output: str | Path
+    models: Sequence[str | Path],
+    receipts: Sequence[str | Path],
+    metrics: str | Path,
+    output: str | Path,
 ) -> None:
     """Write `summarise` as JSON."""
-    write_json(output, summarise(models, receipts))
+    write_json(output, summarise(models, receipts, metrics))
+
+
+def _truncated(metrics: str | Path) -> list[dict[str, Any]]:
+    keys = ["model", "task", "method"]
+    rows = read_parquet(metrics, ALL_METRICS).filter(pc.field("truncated") > 0)
+    # All metrics speak of the same questions, and a base model stands under each of its pairs.
+    unique = rows.group_by([*keys, "n", "truncated"]).aggregate([])
+    found: list[dict[str, Any]] = unique.sort_by([(key, "ascending") for key in keys]).to_pylist()
+    return found
 
 
 def _model(record: dict[str, Any]) -> dict[str, Any]:

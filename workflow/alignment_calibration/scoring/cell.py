@@ -108,7 +108,9 @@ def score_cell(
     tokens_before = scorer.work.tokens_computed
     nodes_before = scorer.work.trie_nodes
     question_ids = questions["question_id"].to_pylist()
-    encodings = _encode(cell, questions, checkpoint)
+    limit = max_length(checkpoint.model.config, checkpoint.tokenizer)
+    encodings = _encode(cell, questions, checkpoint, limit)
+    _warn_of_truncation(cell, question_ids, encodings, limit)
     requests = [encoding.request for encoding in encodings]
     with Progress(cell.name, len(requests), terminal) as progress:
         logprobs = scorer.score(requests, progress.advance)
@@ -151,17 +153,36 @@ def score_cell(
     )
 
 
-def _encode(cell: Cell, questions: pa.Table, checkpoint: "Checkpoint") -> list[Encoding]:
+def _encode(
+    cell: Cell, questions: pa.Table, checkpoint: "Checkpoint", limit: int
+) -> list[Encoding]:
     """Each option as token ids."""
     pairs = list(
         zip(questions["context"].to_pylist(), questions["continuation"].to_pylist(), strict=True)
     )
-    limit = max_length(checkpoint.model.config, checkpoint.tokenizer)
     try:
         return encode(pairs, checkpoint.tokenizer, limit)
     except EncodingError as error:
         question = questions["question_id"][error.index]
         raise UserError(f"{cell.questions}: question {question}: {error}") from None
+
+
+def _warn_of_truncation(
+    cell: Cell, question_ids: Sequence[str], encodings: Sequence[Encoding], limit: int
+) -> None:
+    """Say how many questions lose a part of their context, if any do."""
+    cut = {
+        question
+        for question, encoding in zip(question_ids, encodings, strict=True)
+        if encoding.truncated
+    }
+    if cut:
+        print(
+            f"{cell.name}: warning: {len(cut)} of {len(set(question_ids))} questions lose the left "
+            f"of their context, since the model reads at most {limit} tokens (first {min(cut)}); "
+            "give fewer worked examples (`num_fewshot`) or leave this model or task out",
+            file=sys.stderr,
+        )
 
 
 def logit_rows(

@@ -10,7 +10,12 @@ import pyarrow as pa
 
 from alignment_calibration.calibration.metrics.registry import METRICS, Metric, select
 from alignment_calibration.calibration.metrics.sample import Sample
-from alignment_calibration.calibration.predictions import Answers, questions_of, read_answers
+from alignment_calibration.calibration.predictions import (
+    Answers,
+    questions_of,
+    read_answers,
+    truncated_questions,
+)
 from alignment_calibration.calibration.resampling import bootstrap_weights, interval
 from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.files.parquet import write_parquet
@@ -52,6 +57,7 @@ def measure_task(
                     "ci_low": low,
                     "ci_high": high,
                     "n": len(sample.predictions),
+                    "truncated": truncated_questions(answers[method]),
                     "replicates": replicates[method][name],
                 }
             )
@@ -109,7 +115,7 @@ def write_metrics(
     rows.sort(key=lambda row: tuple(row[key] for key in keys))
     columns = {
         name: pa.array([row[name] for row in rows], MODEL_METRICS.field(name).type)
-        for name in ("n", "replicates", *keys)
+        for name in ("n", "truncated", "replicates", *keys)
     }
     columns |= {
         name: pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)

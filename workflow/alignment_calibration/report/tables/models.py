@@ -14,6 +14,8 @@ COLUMNS = 4
 def table(metrics: pd.DataFrame) -> Table:
     """Accuracy and calibration of every model with intervals, a section per method.
 
+    A column more tells where contexts were cut to fit the model, if any were.
+
     Args:
         metrics: rows of ALL_METRICS. A base model of several pairs stands under each.
     """
@@ -24,22 +26,28 @@ def table(metrics: pd.DataFrame) -> Table:
         )
         for row in metrics.to_dict("records")
     }
+    cut = {
+        (row["method"], row["task"], row["pair"], row["stage"]): f"{row['truncated']} of {row['n']}"
+        for row in metrics[metrics["truncated"].gt(0)].to_dict("records")
+    }
     sections = []
     for method in in_order(metrics["method"], METHODS):
         keys = sorted({key[1:3] for key in texts if key[0] == method})
         for start in range(0, len(names), COLUMNS):
             block = names[start : start + COLUMNS]
             header = [f"{n} (nats)" if METRICS[n].unit == "nats" else n for n in block]
+            last = ("truncated",) if method in {key[0] for key in cut} else ()
             sections.append(
                 Section(
                     caption=f"Metrics under {method}, in percent unless in nats.",
-                    align=("l", "l", "l", *("r" for _ in block)),
-                    header=("task", "pair", "stage", *header),
+                    align=("l", "l", "l", *("r" for _ in (*block, *last))),
+                    header=("task", "pair", "stage", *header, *last),
                     rows=tuple(
                         (
                             *key,
                             stage,
                             *(texts.get((method, *key, stage, n), MISSING) for n in block),
+                            *(cut.get((method, *key, stage), MISSING) for _ in last),
                         )
                         for key in keys
                         for stage in STAGES
@@ -47,4 +55,8 @@ def table(metrics: pd.DataFrame) -> Table:
                 )
             )
     notes = [interval_note(names)] if metrics["ci_low"].notna().any() else []
+    if cut:
+        notes.append(
+            "Truncated: questions whose context was too long for the model and lost its left."
+        )
     return Table("Accuracy and calibration of the models", metrics, tuple(sections), tuple(notes))
