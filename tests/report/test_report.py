@@ -1,16 +1,22 @@
 """The report, opened in a browser: a click on a figure shows it, and its caption has numbers."""
 
+import json
 import shutil
 import subprocess
 import zipfile
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from docutils.core import publish_doctree
+from docutils.nodes import paragraph
+from snakemake.report.html_reporter.data.results import render_results
 
 from alignment_calibration.contract.calibration import ALL_METRICS
-from alignment_calibration.files.atomic import write_json
+from alignment_calibration.files.atomic import canonical_json, write_json
 from alignment_calibration.files.logits import write_receipt
 from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.run_summary import summarise
 from tests.support.study import DEMO_CONFIG, Study
 
@@ -89,6 +95,58 @@ def test_a_click_shows_the_figure(tmp_path):
     title = browser.stdout.partition("<title>")[2].partition("</title>")[0]
     assert title.startswith("shown 1890x"), title  # two columns, 6.3 in at 300 dots per inch
     assert title.endswith(" with numbers"), title
+
+
+#: Texts that would be something else in reStructuredText: directives, roles, lists, links, HTML.
+AWKWARD = [
+    "</script><script>alert(1)</script>",
+    "x\n\n.. raw:: html\n\n   <script>alert(1)</script>",
+    "x\n\n.. include:: /etc/passwd",
+    ".. raw:: html",
+    ":math:`x` `a <javascript:alert(1)>`_ |y| a_ b__ _`t` [1]_ http://example.org",
+    "**a** *b* ``c`` \\d",
+    "- a",
+    "1. a",
+    "(a) b",
+    "====",
+    "+12.3 %",
+    ":field: x",
+    ">>> x",
+    "__ x",
+    "x::",
+]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_a_caption_shows_every_text_as_it_is(tmp_path, text):
+    template = "{{ text }}\n\n- {{ text }}\n- x {{ text }}: :literal:`{{ text }}`\n"
+    (tmp_path / "t.rst").write_text(template)
+    write_caption(tmp_path / "t.rst", {"text": text}, tmp_path / "caption.rst")
+    caption = (tmp_path / "caption.rst").read_text(encoding="utf-8")
+    settings = {"report_level": 1, "halt_level": 1}  # what docutils does not understand is an error
+    document = publish_doctree(caption, settings_overrides=settings)
+    kinds = {type(node).__name__ for node in document.findall() if type(node).__name__ != "Text"}
+    assert kinds == {
+        *("document", "paragraph", "bullet_list", "list_item", "literal"),
+    }
+    words = " ".join(text.split())
+    paragraphs = [" ".join(p.astext().split()) for p in document.findall(paragraph)]
+    assert paragraphs == [words, words, f"x {words}: {words}"]
+
+
+def test_params_do_not_end_the_reports_script(tmp_path):
+    """Snakemake's own function writes what stands in an inline script of the report."""
+    slice = {"tasks": {"t": {"data": {"file": "a</script><script>alert(1)</script>.jsonl"}}}}
+    params = canonical_json(slice)
+    assert json.loads(params) == slice
+    job = SimpleNamespace(rule=SimpleNamespace(name="r"))
+    result = SimpleNamespace(
+        path=tmp_path, id="i", job=job, size=1, params=params,
+        **dict.fromkeys(["name", "filename", "labels", "caption", "mime", "wildcards"], ""),
+    )
+    inline = render_results({"c": {"s": [result]}}, mode_embedded=False)
+    assert "</script" not in inline
+    assert json.loads(inline)[str(tmp_path)]["job_properties"]["params"] == params
 
 
 def test_run_summary_adds_up(tmp_path):

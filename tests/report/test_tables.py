@@ -3,10 +3,12 @@
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from typing import Any
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables import changes as change_table
@@ -129,7 +131,7 @@ def test_csv_holds_fractions_exactly_and_missing_values_empty(tmp_path):
     assert "nan" not in (tmp_path / "changes.csv").read_text().lower()
 
 
-EVERY_CHARACTER = r"\ { } _ % & # $ ~ ^ < > [ ] | − – × ± → ≥ ≤ ≈ ' ` - *"
+EVERY_CHARACTER = r"\ { } _ % & # $ ~ ^ < > [ ] | − – × ± → ≥ ≤ ≈ ' ` - *" + "\r\x0b\u2028\x1b"
 
 
 def awkward_table(rows):
@@ -157,6 +159,59 @@ def test_latex_rows_have_as_many_fields_as_columns_and_nothing_unescaped(rows):
     for environment in ("table", "tabular", "longtable"):
         begun = text.count(rf"\begin{{{environment}}}")
         assert begun == text.count(rf"\end{{{environment}}}")
+
+
+#: Texts that would be something else in Markdown: HTML, links, emphasis, code, more columns.
+AWKWARD = [
+    EVERY_CHARACTER,
+    "</td></tr></table><script>alert(1)</script>",
+    "![x](http://example.org/x.png) [y](z) [y][z] [y]: z",
+    "_a_ __b__ *c* **d** `e` ~~f~~ a_b_c d_ \\| \\\\",
+    "&lt; &#60; & &amp;",
+    "two\nlines\r\nor\u2028three\x0b\t\x1b[2J",
+    "# no heading",
+]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_markdown_shows_every_text_as_it_is(text):
+    section = Section(text, ("l", "r"), ("head", text), (("row", text), ("bold", Bold(text))))
+    table = Table(text, pd.DataFrame(), (section,), (f"Note {text}",))
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(markdown(table))
+    seen = Seen()
+    seen.feed(html)
+    assert set(seen.tags) <= {
+        *("h1", "p", "strong"),
+        *("table", "thead", "tbody", "tr", "th", "td"),
+    }
+    assert seen.tags.count("th") == 2
+    assert seen.tags.count("td") == 4
+    assert seen.tags.count("p") == 2
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    shown = [" ".join(shown.split()) for shown in seen.texts]
+    assert shown.count(words) == 5
+    assert shown.count(f"Note {words}") == 1
+
+
+class Seen(HTMLParser):
+    """The tags of a page, and the text of each block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts = [""]
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag != "strong":
+            self.texts.append("")
+
+    def handle_data(self, data: str) -> None:
+        self.texts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "strong":
+            self.texts.append("")
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

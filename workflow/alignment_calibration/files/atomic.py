@@ -15,10 +15,14 @@ from alignment_calibration.errors import UserError, one_line
 
 
 def canonical_json(value: Any) -> str:
-    """One string per value: sorted keys, no spaces, no NaN."""
-    return json.dumps(
+    """One string per value: sorted keys, no spaces, no NaN; `<` is spelled out.
+
+    Snakemake's report has the params of its jobs in an inline script, where `</script>` is the end.
+    """
+    text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+    return text.replace("<", "\\u003c")
 
 
 def sha256(path: str | Path) -> str:

@@ -1,5 +1,6 @@
 """Formats of a table: CSV (exact), Markdown (readable) and LaTeX (for a paper)."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -29,18 +30,31 @@ def write_table(table: Table, outputs: Iterable[str | Path]) -> None:
 
 def markdown(table: Table) -> str:
     """The table in Markdown."""
-    parts = [f"# {table.title}", *table.notes]
+    parts = [f"# {_markdown(table.title)}", *map(_markdown, table.notes)]
     for section in table.sections:
         marks = ["--:" if align == "r" else ":--" for align in section.align]
         lines = [section.header, marks, *section.rows]
         body = "\n".join("| " + " | ".join(map(_markdown_field, line)) + " |" for line in lines)
-        parts += [f"**{section.caption}**" if section.caption else "", body]
+        parts += [f"**{_markdown(section.caption)}**" if section.caption else "", body]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _markdown_field(text: str) -> str:
-    escaped = text.replace("|", "\\|").replace("\n", " ")
-    return f"**{escaped}**" if isinstance(text, Bold) else escaped
+    return f"**{_markdown(text)}**" if isinstance(text, Bold) else _markdown(text)
+
+
+#: Characters that mean something to Markdown; an underscore does at the edge of a word, a bracket
+#: only with its link.
+_MARKDOWN = re.compile(r"[\\`*<>|~]|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]")
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", _visible(text)).strip()
+
+
+def _visible(text: str) -> str:
+    """Text without the characters that break lines or are no text at all."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 _LATEX: Mapping[int, str] = str.maketrans(
@@ -59,7 +73,6 @@ _LATEX: Mapping[int, str] = str.maketrans(
         ">": r"$>$",
         "[": "{[}",  # a bracket after a line break would be read as its argument
         "]": "{]}",
-        "\n": " ",
         "−": r"$-$",
         "–": "--",
         "×": r"$\times$",
@@ -135,4 +148,4 @@ def _latex_row(fields: Sequence[str]) -> str:
 
 def escape(text: str) -> str:
     """Text with the characters that mean something to LaTeX, or that its fonts lack, replaced."""
-    return text.translate(_LATEX)
+    return _visible(text).translate(_LATEX)
