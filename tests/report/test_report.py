@@ -141,7 +141,11 @@ def test_params_do_not_end_the_reports_script(tmp_path):
     assert json.loads(params) == slice
     job = SimpleNamespace(rule=SimpleNamespace(name="r"))
     result = SimpleNamespace(
-        path=tmp_path, id="i", job=job, size=1, params=params,
+        path=tmp_path,
+        id="i",
+        job=job,
+        size=1,
+        params=params,
         **dict.fromkeys(["name", "filename", "labels", "caption", "mime", "wildcards"], ""),
     )
     inline = render_results({"c": {"s": [result]}}, mode_embedded=False)
@@ -172,7 +176,7 @@ def test_run_summary_adds_up(tmp_path):
         write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
     write_json(tmp_path / "foreign.run.json", {"values_sha256": "another", "device": "C"})
     (tmp_path / "torn.run.json").write_text('{"values_sha')
-    rows = [
+    rows: list[dict[str, object]] = [
         {"pair": pair, "stage": "base", "model": "m", "task": task, "method": "choice"}
         | {"metric": metric, "n": 40, "truncated": cut}
         for pair in ("X", "Y")

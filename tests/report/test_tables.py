@@ -256,7 +256,7 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
             *("pair", "stage", "model", "task", "method", "metric"),
             *("value", "ci_low", "ci_high", "n"),
         ],
-    ).assign(truncated=pd.NA)
+    ).assign(truncated=None)
     assert rows_of(markdown(model_table.table(metrics))) == [
         ["task", "pair", "stage", "accuracy", "nll (nats)"],
         [":--", ":--", ":--", "--:", "--:"],
