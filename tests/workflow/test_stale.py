@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import documents
-from tests.support.study import CHECKPOINTS, ROOT, STUDY, Study, environment
+from tests.support.study import CHECKPOINTS, STUDY, Study, copied_workflow, environment
 
 pytestmark = pytest.mark.slow
 
@@ -125,11 +125,7 @@ def test_without_records_an_edited_config_runs_every_step_and_scores_nothing(stu
 
 
 def test_another_scoring_version_scores_every_cell_again(finished: Study, tmp_path: Path) -> None:
-    root = tmp_path / "repository"
-    for name in ("workflow", "profiles", "data/published", "Snakefile", "config.yaml"):
-        source, target = ROOT / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    root = copied_workflow(tmp_path / "repository")
     code = root / "workflow" / "alignment_calibration" / "files" / "logits.py"
     text = code.read_text()
     study = Study(finished.copied(tmp_path / "study").folder, [], root=root)
@@ -282,7 +278,10 @@ def test_no_old_file_survives_a_step_that_fails_after_an_edit(
 
 
 def contents(study: Study) -> dict[str, bytes]:
-    """Bytes of all results and figures that are not of a run's circumstances."""
+    """Bytes of all results and figures that are not of a run's circumstances.
+
+    Logit files are the scorer's, and count for nothing without their receipts.
+    """
     files = [
         path
         for top in ("results", "figures")
@@ -290,6 +289,7 @@ def contents(study: Study) -> dict[str, bytes]:
         if path.is_file()
         and not {"logs", "benchmarks"} & set(path.parts)
         and not path.name.endswith(".run.json")
+        and not ("logits" in path.parts and path.suffix == ".parquet")
         and "run_summary" not in path.name
     ]
     return {str(path.relative_to(study.folder)): path.read_bytes() for path in files}
