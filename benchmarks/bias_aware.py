@@ -11,10 +11,12 @@ apart), `claims` (Holm over 70 contrasts).
 import argparse
 import functools
 import time
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
+from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import (
     Estimate,
     change,
@@ -34,9 +36,7 @@ from tests.support.gaussian_models import (
     at_temperature,
     draw_questions,
     errors,
-    estimated,
     expected,
-    gaps_of,
     posterior,
     tallied,
 )
@@ -72,7 +72,7 @@ def measured(predictions, names):
         if name in MEANS:
             found[name] = of_mean(getattr(predictions, MEANS[name]))
         else:
-            found[name] = estimated(predictions, name)
+            found[name] = estimate(*tallied(predictions, name))
     return found
 
 
@@ -117,7 +117,10 @@ def slashed(numbers, digits=2):
 
 def print_errors(trials):
     names = (*ERRORS, *MEANS)
-    held, widths, found, signs = {}, {}, {}, 0
+    held: dict[Any, Any] = {}
+    widths: dict[Any, Any] = {}
+    found: dict[Any, Any] = {}
+    signs = 0
     for number, (scenario, (base, aligned, options)) in enumerate(SCENARIOS.items()):
         true = [truth(model, options) for model in (base, aligned)]
         for questions in SIZES:
@@ -215,7 +218,7 @@ def equal_pairs(name):
 
 
 def print_equal(trials):
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for name in ("ece", "ece_equal_mass", "sce", "ace"):
         for number, (row, (base, aligned)) in enumerate(equal_pairs(name).items()):
             rates = []
@@ -229,9 +232,9 @@ def print_equal(trials):
         ["true situation", "`ece`", "`ece_equal_mass`", "`sce`", "`ace`"],
         [[row, *cells] for row, cells in rows.items()],
     )
-    sizes = {name: [] for name in ("McNemar, accuracy", *MEANS)}
+    sizes: dict[str, list[Any]] = {name: [] for name in ("McNemar, accuracy", *MEANS)}
     for questions in SIZES:
-        p = {name: [] for name in sizes}
+        p: dict[str, list[float]] = {name: [] for name in sizes}
         for trial in range(2 * trials):
             random = np.random.default_rng([200, questions, trial])
             asked = draw_questions(random, questions)
@@ -263,7 +266,7 @@ def print_tasks(trials):
             "over → more so",
         )
     ]
-    rows = {name: [] for name in ERRORS}
+    rows: dict[str, list[str]] = {name: [] for name in ERRORS}
     for number, scenario in enumerate(chosen):
         base, aligned, options = SCENARIOS[scenario]
         true = [truth(model, options) for model in (base, aligned)]
@@ -303,8 +306,8 @@ def print_pairs(trials, tasks=2, questions=500):
         "pairs much the same": ((Model(0.6),), (Model(0.65, 0.6),)),
         "calibrated, both": ((Model(0.55), Model(0.6)), (Model(0.65), Model(0.7))),
     }
-    rows = {(name, count): [] for name in names for count in counts}
-    widths = {key: [] for key in rows}
+    rows: dict[Any, list[str]] = {(name, count): [] for name in names for count in counts}
+    widths: dict[Any, list[str]] = {key: [] for key in rows}
     layout = {str(task): questions for task in range(tasks)}
     for number, (bases, aligneds) in enumerate(designs.values()):
         true = {
@@ -312,8 +315,8 @@ def print_pairs(trials, tasks=2, questions=500):
             - np.mean([truth(m, 4)[name] for m in bases])
             for name in names
         }
-        held = {key: [] for key in rows}
-        width = {key: [] for key in rows}
+        held: dict[Any, list[bool]] = {key: [] for key in rows}
+        width: dict[Any, list[float]] = {key: [] for key in rows}
         for study in range(trials):
             random = np.random.default_rng([400 + number, study])
             pairs = [
@@ -321,7 +324,7 @@ def print_pairs(trials, tasks=2, questions=500):
                 for _ in range(counts[-1])
             ]
             asked = {task: draw_questions(random, questions) for task in layout}
-            changes = {name: [] for name in names}
+            changes: dict[str, list[Estimate]] = {name: [] for name in names}
             for base, aligned in pairs:
                 of_tasks = {
                     task: [measured(answer(random, q, model), names) for model in (base, aligned)]
@@ -405,23 +408,24 @@ def print_map(trials):
         asked = draw_questions(random, LARGE, options)
         large = [model(random, asked, acc) for model, acc in ((base, low), (aligned, high))]
         for name in names:
-            columns = [
+            before, after = (
                 expected(fixed_options(said, np.zeros(LARGE, dtype=np.int64)), p, name)
                 for said, p in large
-            ]
-            true = split(columns[0], columns[1], gaps_of(name))
+            )
+            gaps = before[1]
+            true = split(before[0], after[0], gaps)
             shares = {}
             for questions in SIZES:
                 held = []
                 for trial in range(trials):
                     random = np.random.default_rng([500 + number, questions, trial])
                     asked = draw_questions(random, questions, options)
-                    pair = [
-                        fixed_options(model(random, asked, acc)[0], asked.gold)
+                    of_base, of_aligned = (
+                        tallied(fixed_options(model(random, asked, acc)[0], asked.gold), name)[0]
                         for model, acc in ((base, low), (aligned, high))
-                    ]
-                    parts = split(tallied(pair[0], name), tallied(pair[1], name), gaps_of(name))
-                    raw = change(estimated(pair[0], name), estimated(pair[1], name)).interval()
+                    )
+                    parts = split(of_base, of_aligned, gaps)
+                    raw = change(estimate(of_base, gaps), estimate(of_aligned, gaps)).interval()
                     held.append(
                         (
                             holds(parts.map.interval(), 0),
@@ -473,17 +477,22 @@ def print_claims(trials, questions=500):
     }
     clear = [
         {name: change(b[name], a[name]).p_below() for name in names}
-        for b, a in contrasts(600, *rises, 4, questions, 40 * studies, names)
+        for b, a in contrasts(600, rises[0], rises[1], 4, questions, 40 * studies, names)
     ]
-    rows = []
+    rows: list[list[str]] = []
     for number, (design, pairs) in enumerate(designs.items()):
         row = [design]
         for name in names:
-            base, aligned = pairs[name]
             null = [
                 change(b[name], a[name]).p_below()
                 for b, a in contrasts(
-                    601 + number, base, aligned, 4, questions, 30 * studies, (name,)
+                    601 + number,
+                    pairs[name][0],
+                    pairs[name][1],
+                    4,
+                    questions,
+                    30 * studies,
+                    (name,),
                 )
             ]
             p_values = np.concatenate(

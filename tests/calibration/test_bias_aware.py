@@ -18,16 +18,13 @@ from alignment_calibration.calibration.estimates import change, rate_interval
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from tests.support.gaussian_models import (
-    Model,
-    answer,
-    draw_questions,
-    errors,
-    estimated,
-    gaps_of,
-    tallied,
-)
+from tests.support.gaussian_models import Model, answer, draw_questions, errors, tallied
 from tests.support.simulation import SETTINGS, simulate
+
+
+def estimated(predictions, name):
+    return estimate(*tallied(predictions, name))
+
 
 #: Sums of absolute gaps; of `ece_debiased` too the gaps are those of `ece`.
 BINNED_ERRORS = [name for name, metric in METRICS.items() if metric.gaps]
@@ -128,12 +125,14 @@ def test_standard_error_is_that_of_the_jackknife(name):
     # out is a ratio of two means.
     p = simulate(seed=4, questions=2000, temperature=0.5)
     metric = METRICS[name]
-    columns = tallied(p, name, dataclasses.replace(SETTINGS, bins=3))
-    without = (columns.total().ravel() - columns.dense()).reshape(-1, *columns.shape)
+    assert metric.tally is not None
     assert metric.formula is not None
+    assert metric.gaps is not None
+    columns = metric.tally(p, dataclasses.replace(SETTINGS, bins=3), p)
+    without = (columns.total().ravel() - columns.dense()).reshape(-1, *columns.shape)
     left_out = metric.formula(without)
     expected = np.sqrt((len(p) - 1) * np.var(left_out))
-    assert estimate(columns, gaps_of(name)).standard_error == pytest.approx(expected, rel=0.02)
+    assert estimate(columns, metric.gaps).standard_error == pytest.approx(expected, rel=0.02)
 
 
 def test_contributions_of_a_task_sum_to_0():

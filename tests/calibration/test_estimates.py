@@ -177,9 +177,8 @@ def test_rates_have_no_unit(pair, factor):
         )
         for one in pair
     ]
-    assert rate_interval(scaled[0], scaled[1]) == pytest.approx(
-        rate_interval(*pair), nan_ok=True, rel=1e-3
-    )
+    found = rate_interval(scaled[0], scaled[1])
+    assert found == pytest.approx(rate_interval(*pair), nan_ok=True, rel=1e-3)
 
 
 # Means over tasks

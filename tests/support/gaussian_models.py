@@ -15,12 +15,10 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from alignment_calibration.calibration.bias_aware import estimate
-from alignment_calibration.calibration.estimates import Estimate
 from alignment_calibration.calibration.metrics.gaps import Gaps
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.tallies import CORRECT, LABEL, ONE_VS_REST, Columns
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
-from alignment_calibration.study.settings import Settings
 from tests.support.simulation import SETTINGS, Floats, softmax
 
 #: Share of the noise's variance that models of the same questions have in common.
@@ -86,38 +84,24 @@ def errors(
     predictions = fixed_options(
         at_temperature(calibrated, model.temperature), np.zeros(count, dtype=np.int64)
     )
-    return {
-        name: estimate(expected(predictions, calibrated, name), gaps_of(name)).value
-        for name in names
-    }
+    return {name: estimate(*expected(predictions, calibrated, name)).value for name in names}
 
 
-def tallied(predictions: Predictions, name: str, settings: Settings = SETTINGS) -> Columns:
-    """What the questions add up to for a metric that is no curve."""
-    tally = METRICS[name].tally
-    assert tally is not None, name
-    return tally(predictions, settings, predictions)
+def tallied(predictions: Predictions, name: str) -> tuple[Columns, Gaps]:
+    """The tally of a binned error, and which of its fields the error lies between."""
+    metric = METRICS[name]
+    assert metric.tally is not None
+    assert metric.gaps is not None
+    return metric.tally(predictions, SETTINGS, predictions), metric.gaps
 
 
-def gaps_of(name: str) -> Gaps:
-    """The gaps of a binned error."""
-    gaps = METRICS[name].gaps
-    assert gaps is not None, name
-    return gaps
-
-
-def estimated(predictions: Predictions, name: str) -> Estimate:
-    """A binned error of a model."""
-    return estimate(tallied(predictions, name), gaps_of(name))
-
-
-def expected(predictions: Predictions, calibrated: Floats, name: str) -> Columns:
-    """The tally of an error with what is expected of the label in its place."""
-    columns = tallied(predictions, name)
+def expected(predictions: Predictions, calibrated: Floats, name: str) -> tuple[Columns, Gaps]:
+    """As `tallied`, with what is expected of the label in its place."""
+    columns, gaps = tallied(predictions, name)
     is_predicted = np.arange(calibrated.shape[1]) == predictions.predicted[:, None]
     if columns.bins.shape[1] == 1:
         columns.fields[CORRECT] = calibrated[is_predicted][:, None]
     else:
         columns.fields[LABEL] = calibrated
         columns.fields[ONE_VS_REST] = np.where(is_predicted, calibrated, 1 - calibrated)
-    return columns
+    return columns, gaps
