@@ -66,3 +66,27 @@ def test_a_file_that_somebody_has_edited_is_refused(tmp_path: Path) -> None:
     pq.write_table(edited.replace_schema_metadata(None), path)
     with pytest.raises(UserError, match="not those that the workflow wrote"):
         read_parquet(path, TABLE.schema)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (pa.ArrowMemoryError("malloc of size 4096 failed"), MemoryError),
+        (pa.ArrowException("Failed to launch worker thread: Resource"), MemoryError),
+        (OSError("Unknown error: Failed to launch worker thread: Resource"), MemoryError),
+        (pa.ArrowMemoryError("malloc of size 1234567890123456789 failed"), UserError),
+        (pa.ArrowInvalid("Corrupt snappy compressed data."), UserError),
+    ],
+)
+def test_a_machine_without_memory_is_not_taken_for_a_damaged_file(
+    tmp_path, monkeypatch, error, outcome
+):
+    """A damaged logit file is removed and scored again; a whole one must not be."""
+    write_parquet(tmp_path / "x.parquet", TABLE)
+
+    def read(*_):
+        raise error
+
+    monkeypatch.setattr(pq.ParquetFile, "read", read)
+    with pytest.raises(outcome, match=r"x\.parquet"):
+        read_parquet(tmp_path / "x.parquet", TABLE.schema)

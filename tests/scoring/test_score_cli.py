@@ -24,8 +24,9 @@ from alignment_calibration.contract.scoring import LOGITS, QUESTIONS
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import expected_identity, read_logits, write_logits
 from alignment_calibration.files.parquet import read_parquet, write_parquet
-from alignment_calibration.scoring import __main__ as score_module
-from alignment_calibration.scoring.backends import AUTO, BACKENDS, identity_settings
+from alignment_calibration.scoring import command as score_module
+from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
+from alignment_calibration.scoring.tree import TreeScorer
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / "workflow"
@@ -342,6 +343,129 @@ def test_an_error_is_one_line_on_the_terminal_and_in_the_log(folder):
     assert done.stderr.startswith("error: few.parquet: question t/001: option '' adds no token")
     assert done.stderr.count("\n") == 1
     assert (folder / "score.log").read_text().splitlines()[-1] == done.stderr.strip()
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    """A forward pass that fails."""
+
+    def forward(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    return forward
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IndexError("index out of range in self"),
+        RuntimeError("CUDA error: device-side assert triggered\n" + "More about it.\n" * 50),
+        MemoryError(),
+        RuntimeError("std::bad_alloc"),
+        KeyboardInterrupt(),
+    ],
+    ids=["index", "cuda", "memory", "bad_alloc", "ctrl-c"],
+)
+def test_a_fault_of_the_forward_pass_is_a_line_that_names_the_cell(
+    folder, score_here, monkeypatch, error
+):
+    score_here("few")
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "forward", failing(error))
+    monkeypatch.setattr(transformers.LlamaModel, "forward", failing(error))
+    with pytest.raises(UserError, match=r"^m/many/choice: ") as caught:
+        score_here("few", "many", backend="plain")
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
+    assert logits(folder, "few").exists()
+    assert not list((folder / "logits" / "m" / "many").glob("*"))
+
+
+@pytest.mark.parametrize("error", [IndexError("x"), RuntimeError("x"), KeyError("x")])
+def test_an_architecture_that_fails_its_trial_is_scored_plainly(folder, monkeypatch, error):
+    model = transformers.AutoModelForCausalLM.from_pretrained(CHECKPOINT)
+    monkeypatch.setattr(TreeScorer, "score", failing(error))
+    name, _ = choose(model, torch.device("cpu"), 64)
+    assert name == "plain"
+    with pytest.raises(UserError, match="tree, which cannot score LlamaForCausalLM"):
+        choose(model, torch.device("cpu"), 64, "tree")
+
+
+def test_a_token_beyond_the_embeddings_names_its_question(folder, score_here):
+    """A template that adds a token is no entry of the vocabulary, whose size is checked."""
+    path = folder / "checkpoint" / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    first = {"SpecialToken": {"id": "[X]", "type_id": 0}}
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [first, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"[X]": {"id": "[X]", "ids": [99_999], "tokens": ["[X]"]}},
+    }
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(UserError, match=r"^m/few/choice: question t/000: .* token 99999 "):
+        score_here("few")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of address space")
+@pytest.mark.parametrize("mebibytes", [200, 300, 600, 1500])
+def test_too_little_memory_is_a_line_and_costs_no_logits(folder, score_here, mebibytes):
+    score_here("few")
+    before = logits(folder, "few").read_bytes()
+    receipt(folder, "few").unlink()
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'ulimit -v {mebibytes * 1024}; exec "$@"',
+            "-",
+            *command(folder, "few", "many"),
+        ],
+        cwd=folder,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"`ulimit -v` allows {mebibytes} MiB" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sum(not line.startswith(("m/few/choice", "<")) for line in done.stderr.splitlines()) == 1
+    assert logits(folder, "few").read_bytes() == before
+
+
+def test_ctrl_c_is_a_line_that_names_the_cell(folder):
+    process = subprocess.Popen(
+        command(folder, "few", "many", token_budget="8"),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("m/many/choice"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate()
+    assert process.returncode == 1
+    errors = [line for line in rest.splitlines() if not line.startswith("m/many/choice")]
+    assert errors == [
+        "error: m/many/choice: interrupted; cells that were finished stay, the others are scored "
+        "next time"
+    ]
+    assert logits(folder, "few").exists()
+    assert not list((folder / "logits" / "m" / "many").glob("*"))
+
+
+def test_nothing_but_the_outputs_is_written(folder):
+    """Home and temporary folder cannot be written, as in some containers."""
+    nowhere = dict.fromkeys(["HOME", "TMPDIR", "TMP", "TEMP", "XDG_CACHE_HOME"], "/proc/nowhere")
+    done = subprocess.run(
+        command(folder, "few"),
+        cwd=folder,
+        env=os.environ | nowhere,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("error")) == (0, 0)
+    assert read_logits(receipt(folder, "few"), identity_of(folder, "few")).num_rows == 9
 
 
 def test_a_killed_job_leaves_finished_cells_and_nothing_half_written(folder, score_here, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,15 @@ from typing import Any
 
 #: Faults of a disk, not of the program: full, over a quota, read-only, closed to this user.
 _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+
+#: How libraries say that they got no memory, or no thread for want of it, in errors of their own.
+_OF_MEMORY = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "failed to map segment",
+    "failed to launch worker thread",
+    "bad_alloc",
+)
 
 
 class UserError(Exception):
@@ -38,13 +48,27 @@ def shorten(text: str, length: int = 60) -> str:
     return seen if len(seen) <= length else seen[: length - 1] + "…"
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error comes from too little memory of the machine, or too low a limit on it."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OF_MEMORY)
+
+
+def memory_message(error: BaseException) -> str:
+    """What to say of an error that `lacks_memory`."""
+    detail = f" ({one_line(error)})" if str(error) else ""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return f"out of memory{detail}"
+    return f"out of memory{detail}; `ulimit -v` allows {limit >> 20} MiB, raise it"
+
+
 @contextlib.contextmanager
 def logged(log: str | Path) -> Iterator[None]:
     """Write what a workflow script prints to its log; end with one clear line on a `UserError`.
 
     Raises:
-        SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal, or
-            where the disk does not even take the log.
+        SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal, for
+            want of memory, or where the disk does not even take the log.
     """
     try:
         with (
@@ -54,9 +78,10 @@ def logged(log: str | Path) -> Iterator[None]:
         ):
             try:
                 yield
-            except UserError as error:
-                print(f"error: {error}", file=sys.__stderr__)
-                print(f"error: {error}", file=stream)
+            except (UserError, MemoryError) as error:
+                message = error if isinstance(error, UserError) else memory_message(error)
+                print(f"error: {message}", file=sys.__stderr__)
+                print(f"error: {message}", file=stream)
                 raise SystemExit(1) from None
     except OSError as error:
         if error.errno not in _OF_DISKS:
@@ -69,10 +94,20 @@ def run_cli(main: Callable[[], None]) -> None:
     """Run the `main` of a `python -m` module.
 
     Raises:
-        SystemExit: with status 1 after a `UserError`, whose message goes to standard error.
+        SystemExit: with status 1 after a `UserError`, whose message goes to standard error, after
+            Ctrl-C, and where memory lacks for the module's own imports.
     """
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        message = str(error)
+    except KeyboardInterrupt:
+        message = "interrupted"
+    except (MemoryError, ImportError, OSError) as error:
+        if not lacks_memory(error):
+            raise
+        message = memory_message(error)
+    else:
+        return
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1) from None

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alignment_calibration.errors import UserError, one_line
+from alignment_calibration.errors import UserError, lacks_memory, one_line
 from alignment_calibration.files.atomic import atomic_path, canonical_json
 
 IDENTITY_KEY = b"alignment_calibration"
@@ -139,6 +141,15 @@ def _parquet_errors(path: str | Path, mend: str | None) -> Iterator[None]:
             f"{path}: no such file; {mend or 'run the workflow again to make it'}"
         ) from None
     except (pa.ArrowException, OSError, ValueError) as error:
+        if lacks_memory(error) and not _asks_too_much(error):  # no reason to think ill of the file
+            raise MemoryError(f"{path}: {one_line(error)}") from None
         raise UserError(
             f"{path}: damaged or cut short ({one_line(error)}); {mend or _AGAIN}"
         ) from None
+
+
+def _asks_too_much(error: BaseException) -> bool:
+    """Whether Arrow wanted more than the machine has: a length in the file is not what it was."""
+    wanted = re.search(r"size (\d+)", str(error))
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return wanted is not None and int(wanted[1]) > there

@@ -129,7 +129,7 @@ def why_not(backend: str, model: Any, device: "torch.device") -> str | None:
         found = tried.score(requests, lambda number: None)
     except UnsupportedModelError as error:
         return str(error)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         return f"its forward pass differs ({type(error).__name__})"
     if BACKENDS[backend].own_numbers:
         return None

@@ -161,10 +161,21 @@ def _encode(
         zip(questions["context"].to_pylist(), questions["continuation"].to_pylist(), strict=True)
     )
     try:
-        return encode(pairs, checkpoint.tokenizer, limit)
+        encodings = encode(pairs, checkpoint.tokenizer, limit)
     except EncodingError as error:
         question = questions["question_id"][error.index]
         raise UserError(f"{cell.questions}: question {question}: {error}") from None
+    # On a GPU such a token would end the process without saying which it was.
+    known = checkpoint.model.get_input_embeddings().num_embeddings
+    for index, encoding in enumerate(encodings):
+        highest = max(*encoding.request.context_ids, *encoding.request.continuation_ids)
+        if highest >= known:
+            raise UserError(
+                f"{cell.name}: question {questions['question_id'][index]}: the tokenizer makes a "
+                f"token {highest} of it, but the model has {known} embeddings; they do not belong "
+                "together"
+            )
+    return encodings
 
 
 def _warn_of_truncation(

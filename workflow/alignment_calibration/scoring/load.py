@@ -63,6 +63,8 @@ def load_checkpoint(
     source: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **source)
+    except MemoryError:
+        raise
     except Exception as error:  # tokenizers raises plain Exceptions
         raise UserError(f"{folder}: the tokenizer cannot be loaded ({one_line(error)})") from None
     disable_progress_bar()  # its many redraws would fill the log
@@ -81,6 +83,8 @@ def load_checkpoint(
             f"{folder}: does not fit into the memory of {gpus} GPU in {dtype}; raise the model's "
             "`gpus` or choose a smaller dtype"
         ) from None
+    except MemoryError:
+        raise
     except Exception as error:  # transformers raises whatever comes to hand
         raise UserError(f"{folder}: the model cannot be loaded ({one_line(error)})") from None
     if missing := sorted(info["missing_keys"]):

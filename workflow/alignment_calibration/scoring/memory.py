@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import lacks_memory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,17 +28,17 @@ def automatic_budget(model: Any, device: torch.device) -> int:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch ran out of memory, of a GPU or of the machine."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or lacks_memory(error)
 
 
 def halved(token_budget: int) -> int:
     """The budget to go on with after memory ran out; frees what is not in use.
 
     Raises:
-        UserError: if the budget was one token.
+        MemoryError: if the budget was one token.
     """
     if token_budget == 1:
-        raise UserError("out of memory, even with one token at a time")
+        raise MemoryError("even with one token at a time")
     _LOGGER.warning("out of memory: goes on with a token budget of %d", token_budget // 2)
     gc.collect()
     if torch.cuda.is_available():

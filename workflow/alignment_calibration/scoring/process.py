@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import UserError, lacks_memory, memory_message, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,30 @@ def output_to(log: str | None) -> Iterator[TextIO]:
     except UserError as error:  # goes to the log as well, where it ends
         print(f"error: {error}", file=terminal, flush=True)
         raise
+
+
+@contextmanager
+def faults_of(cell: str) -> Iterator[None]:
+    """End in a line that names the cell, where libraries fail or somebody stops the job.
+
+    Raises:
+        UserError: in place of Ctrl-C, of lack of memory, and of what torch and the models raise
+            in a forward pass; it names the place in their code.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise UserError(
+            f"{cell}: interrupted; cells that were finished stay, the others are scored next time"
+        ) from None
+    except (MemoryError, ImportError, IndexError, OSError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise UserError(f"{cell}: {memory_message(error)}") from None
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"{cell}: stopped by {type(error).__name__} in {Path(last.filename).name}, line "
+            f"{last.lineno}: {one_line(error)}"
+        ) from None
 
 
 class Progress:

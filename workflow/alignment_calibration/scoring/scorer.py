@@ -62,6 +62,6 @@ class Scorer(Protocol):
             For each request, in order, an array of shape (continuation tokens,), in nats.
 
         Raises:
-            UserError: if memory does not suffice for even one token.
+            MemoryError: if memory does not suffice for even one token.
             UnsupportedModelError: if the model cannot be computed in this way.
         """

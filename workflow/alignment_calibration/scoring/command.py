@@ -1,0 +1,126 @@
+"""Score cells of one model: `python -m alignment_calibration.scoring` gives each its receipt.
+
+A cell that the store has already gets its receipt at once; if all have, torch is not even imported.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from alignment_calibration.contract.scoring import QUESTIONS
+from alignment_calibration.files.atomic import read_json
+from alignment_calibration.files.logits import expected_identity
+from alignment_calibration.files.parquet import read_parquet
+from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
+from alignment_calibration.scoring.cell import Cell, score_cell, take_from_store
+from alignment_calibration.scoring.lease import lease
+from alignment_calibration.scoring.process import die_with_parent, faults_of, output_to
+
+if TYPE_CHECKING:
+    from alignment_calibration.scoring.load import Checkpoint
+
+_STARTED = time.perf_counter()
+
+
+def main() -> None:
+    """Command line; see `--help`."""
+    arguments = _parser().parse_args()
+    die_with_parent()
+    with output_to(arguments.log) as terminal:
+        model = read_json(arguments.model)
+        settings = identity_settings(arguments.dtype, arguments.backend)
+        cells = [
+            Cell(questions, receipt, expected_identity(arguments.model, questions, settings))
+            for questions, receipt in zip(arguments.questions, arguments.receipts, strict=True)
+        ]
+        missing = []
+        for cell in cells:
+            with faults_of(cell.name):
+                if not take_from_store(cell):
+                    missing.append(cell)
+        if missing:
+            _score(missing, model, arguments, terminal)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="alignment_calibration.scoring", description=__doc__)
+    parser.add_argument("--model", required=True, metavar="JSON", help="models/{model}.json")
+    parser.add_argument("--dtype", required=True, choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--backend", default=AUTO, choices=[AUTO, *BACKENDS])
+    parser.add_argument(
+        "--token-budget",
+        type=_budget,
+        metavar="N",
+        help="most tokens of one forward pass; `auto` (the default) finds it from free memory",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--log", metavar="FILE", help="messages go there, and a bar to a terminal")
+    parser.add_argument(
+        "--questions",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="questions file of each cell",
+    )
+    parser.add_argument(
+        "--receipts",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="receipt of each cell, in the same order; NAME.receipt.json speaks of NAME.parquet",
+    )
+    return parser
+
+
+def _budget(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
+def _score(
+    cells: Sequence[Cell], model: dict[str, Any], arguments: argparse.Namespace, terminal: TextIO
+) -> None:
+    """Lease GPUs, load the checkpoint and fill the logit files of `cells`, one after the other."""
+    tables = [read_parquet(cell.questions, QUESTIONS) for cell in cells]
+    # Compute nodes often have no network, and the files are all here.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    gpus = 0 if arguments.device in ("cpu", "mps") else model["spec"].get("gpus", 1)
+    with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
+        if leased:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
+        checkpoint = _load(model, arguments, gpus)
+        backend, scorer = choose(
+            checkpoint.model, checkpoint.device, arguments.token_budget, arguments.backend
+        )
+        startup = time.perf_counter() - _STARTED
+        for cell, questions in zip(cells, tables, strict=True):
+            with faults_of(cell.name):
+                score_cell(cell, questions, checkpoint, backend, scorer, startup, terminal)
+
+
+def _load(model: dict[str, Any], arguments: argparse.Namespace, gpus: int) -> "Checkpoint":
+    """Load the checkpoint onto the device; only now is torch imported."""
+    import torch
+
+    from alignment_calibration.scoring.load import load_checkpoint, resolve_device
+
+    device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        # Snakemake sets OMP_NUM_THREADS to the threads of the rule, which is 1.
+        torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
+    return load_checkpoint(
+        model["path"],
+        arguments.dtype,
+        device,
+        gpus=gpus,
+        trust_remote_code=model["spec"].get("trust_remote_code", False),
+    )
