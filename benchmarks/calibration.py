@@ -31,7 +31,7 @@ from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import bootstrap_weights
 from alignment_calibration.pairs.multiverse import universes
-from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.pairs.permutation_test import permutation_p_values
 from alignment_calibration.study.settings import Permuting, Resampling, Settings
 from tests.support.simulation import SETTINGS, simulate, simulate_pair
 
@@ -94,7 +94,7 @@ def permute_pair(seed, kind, permutations):
         for _ in range(cells_per_task):
             pair = simulate_pair(random, questions, 1.0, 0.7, options=options)
             for settings, metrics in universes_of_cell:
-                permutation_changes(*pair, metrics, settings, task, Permuting(0, permutations))
+                permutation_p_values(*pair, metrics, settings, task, Permuting(0, permutations))
 
 
 def job(function, arguments):

@@ -17,7 +17,7 @@ from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.resampling import Interval, bootstrap_weights, interval
 from alignment_calibration.pairs.changes import rates
-from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.pairs.permutation_test import permutation_p_values
 from alignment_calibration.study.settings import Permuting, Resampling
 from tests.support.simulation import SETTINGS, simulate_exchangeable_pair, simulate_pair
 
@@ -111,8 +111,7 @@ def cover(temperatures, questions, trials, resamples):
 def size(seed, questions, permutations):
     """p-values of a pair whose models cannot be told apart, by metric."""
     pair = simulate_exchangeable_pair(np.random.default_rng(seed), questions)
-    tested = permutation_changes(*pair, MEASURED, SETTINGS, "size", Permuting(seed, permutations))
-    return {name: change.p_value for name, change in tested.items()}
+    return permutation_p_values(*pair, MEASURED, SETTINGS, "size", Permuting(seed, permutations))
 
 
 def print_sizes(trials, questions, permutations):

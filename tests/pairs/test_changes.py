@@ -8,10 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from scipy.stats import binomtest
+from scipy.stats import binomtest, false_discovery_control, ttest_rel
 
+from alignment_calibration import compare
+from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.step import write_metrics
+from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.contract.pairs import (
     CHANGES,
@@ -28,6 +31,7 @@ from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
 from alignment_calibration.study.settings import Permuting, Resampling
+from tests.support.gaussian_models import Model, answer, draw_questions, estimated
 from tests.support.simulation import SETTINGS, simulate_pair, write_confidences
 
 RESAMPLING = Resampling(seed=0, resamples=100)
@@ -94,9 +98,16 @@ def test_a_copy_of_the_base_changes_nothing_for_certain(changes):
     # Only if both saw the same resampled questions is the interval of their difference empty.
     same = changes[changes.pair == "same"]
     assert len(same) == 2 * len(NAMES)
-    for column in ("change", "change_rate", "change_ci_low", "change_ci_high"):
+    for column in ("change", "change_rate"):
         assert same[column].abs().max() == pytest.approx(0, abs=1e-6)
-    assert (same.p_value == 1).all()
+    # The bias of binned errors is bounded for each model by itself.
+    exact = same[~same.metric.isin(["ece", "sce"])]
+    for column in ("change_ci_low", "change_ci_high"):
+        assert exact[column].abs().max() == pytest.approx(0, abs=1e-6)
+    assert (same.change_ci_low <= 0).all()
+    assert (same.change_ci_high >= 0).all()
+    for column in ("p_value", "p_exchangeable"):
+        assert (same[column] == 1).all()
 
 
 def test_changes_rates_and_ranks_follow_from_the_values(changes):
@@ -118,18 +129,26 @@ def test_questions_cut_for_either_model_are_counted_once(study, changes):
 
 
 def test_tests_and_intervals_tell_a_lowered_temperature(changes):
-    row = cell(changes, "cold", "ece")
-    assert row.p_value <= 0.03
-    assert row.p_value <= row.q_value <= 0.1
-    assert 0 < row.change_ci_low < row.change < row.change_ci_high
     row = cell(changes, "cold", "confidence")
-    assert row.rate_ci_low < row.change_rate < row.rate_ci_high
+    assert row.p_exchangeable <= 0.03
+    assert row.p_value <= row.q_value <= 0.01
+    assert 0 < row.change_ci_low < row.change < row.change_ci_high
+    assert 0 < row.rate_ci_low < row.change_rate < row.rate_ci_high
+    assert 0 < row.mde < row.change
+    # So few questions show that the predictions differ, but no change of the error.
+    row = cell(changes, "cold", "ece")
+    assert row.p_exchangeable <= 0.03
+    assert row.change_ci_low < 0 < row.change_ci_high
+    assert row.mde > row.change
+    assert row.ci_covers
 
 
 def test_q_values_are_over_pairs_and_tasks_of_one_metric(changes):
     for _, family in changes.groupby(["method", "metric"]):
         assert len(family) == len(PAIRS) * 2
         assert family.q_value.max() == pytest.approx(family.p_value.max())
+    adjusted = false_discovery_control(changes.p_value)
+    assert changes.q_all.to_numpy() == pytest.approx(adjusted)
 
 
 def test_a_base_of_0_has_no_rate(tmp_path, study):
@@ -260,3 +279,61 @@ def test_the_config_allows_the_metrics_of_the_registry():
     schema = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
     allowed = yaml.safe_load(schema.read_text())["properties"]["metrics"]["items"]["enum"]
     assert allowed == list(METRICS)
+
+
+# What is said of a change
+
+ALL = [name for name in METRICS if name != "letter_mass"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rate_change_and_test_never_contradict_each_other(seed):
+    random = np.random.default_rng(seed)
+    accuracies, temperatures = random.uniform(0.4, 0.9, 2), random.uniform(0.5, 1.6, 2)
+    asked = draw_questions(random, 200)
+    base, aligned = (
+        answer(random, asked, Model(*model)) for model in zip(accuracies, temperatures, strict=True)
+    )
+    found = compare(
+        base.probabilities,
+        aligned.probabilities,
+        asked.gold,
+        ALL,
+        resamples=300,
+        permutations=19,
+        seed=seed,
+    )
+    assert set(found.metric) == set(ALL)
+    for row in found.itertuples():
+        if not np.isnan(row.rate_ci_low):
+            assert (row.rate_ci_low > 0) == (row.change_ci_low > 0), row.metric
+            assert (row.rate_ci_high < 0) == (row.change_ci_high < 0), row.metric
+        if row.p_value < SIGNIFICANCE:
+            assert row.change_ci_low > 0 or row.change_ci_high < 0, row.metric
+        assert row.ci_covers == (not np.isnan(row.p_value)), row.metric
+    known = found[found.p_value.notna() & (found.p_value < 0.8)]
+    assert len(known) > 5
+
+
+def test_a_change_of_a_mean_is_judged_by_the_paired_t_test():
+    base, aligned = simulate_pair(np.random.default_rng(5), 80, 1.0, 0.7)
+    found = compare(
+        base.probabilities, aligned.probabilities, base.gold, ["brier"], resamples=1, permutations=1
+    ).iloc[0]
+    expected = ttest_rel(aligned.squared_error, base.squared_error)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-5)
+    ends = expected.confidence_interval()
+    assert (found.change_ci_low, found.change_ci_high) == pytest.approx(tuple(ends), rel=1e-5)
+
+
+def test_equal_mass_bins_are_tested_as_they_are_reported():
+    # Each model in bins of its own: of one model alone, the same number.
+    base, aligned = simulate_pair(np.random.default_rng(6), 300, 1.0, 0.5)
+    names = ["ece_equal_mass", "ace"]
+    found = compare(
+        base.probabilities, aligned.probabilities, base.gold, names, resamples=1, permutations=1
+    ).set_index("metric")
+    for name in names:
+        before, after = (estimated(model, name) for model in (base, aligned))
+        assert found.loc[name, "change"] == pytest.approx(after.value - before.value)
+        assert found.loc[name, "p_value"] == pytest.approx(change(before, after).p_value, rel=1e-4)

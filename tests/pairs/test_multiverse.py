@@ -22,7 +22,7 @@ from alignment_calibration.pairs.multiverse import (
     read_predictions,
     worsening,
 )
-from alignment_calibration.study.settings import Permuting, Settings
+from alignment_calibration.study.settings import Settings
 from alignment_calibration.study.vocabulary import CONTINUATION, READINGS
 from tests.support.simulation import simulate_pair
 
@@ -93,7 +93,7 @@ def pair(tmp_path_factory):
         write_logits(logits_beside(receipt), rows, {"model": stage})
         write_receipt(receipt, {"model": stage}, values_digest(rows))
         files.append({("task", "continuation"): (receipt, {"model": stage})})
-    return predictions, files, pair_multiverse("pair", files[0], files[1], Permuting(0, 99))
+    return predictions, files, pair_multiverse("pair", files[0], files[1])
 
 
 def test_every_universe_is_tested_once(pair):
@@ -129,7 +129,7 @@ def test_logits_of_other_questions_are_refused(pair):
     (receipt, _), *_ = files[0].values()
     other = {("task", "continuation"): (receipt, {"model": "another"})}
     with pytest.raises(UserError, match="scored with another model"):
-        pair_multiverse("pair", other, files[1], Permuting(0, 9))
+        pair_multiverse("pair", other, files[1])
 
 
 def test_conclusions_are_counted_by_direction_and_corrected():
@@ -144,6 +144,7 @@ def test_conclusions_are_counted_by_direction_and_corrected():
             "base": 0.2,
             "aligned": [0.3, 0.4, 0.1, 0.3] * 2,
             "change": [0.1, 0.2, -0.1, 0.1] * 2,
+            "change_debiased": [0.1, 0.2, -0.1, 0.1] * 2,
             # q-values of the first universe: 0.004, 0.02, 0.0267, 0.06.
             "p_value": [0.001, 0.01, 0.02, 0.06, 0.001, 0.3, 0.5, 0.9],
         }
@@ -159,6 +160,17 @@ def test_conclusions_are_counted_by_direction_and_corrected():
     # A rise of accuracy is for the better.
     assert found.loc["accuracy", ["worse", "better", "undecided"]].tolist() == [0, 0.25, 0.75]
     assert found.loc["accuracy", "worsening"] == pytest.approx(0.8 / 1.1)
+
+
+def test_metrics_without_a_test_have_no_shares(pair):
+    _, _, found = pair
+    assert set(found[found.p_value.isna()].metric) == {"mce", "smooth_ece"}
+    counted = count_conclusions(found)
+    shares = counted[["worse", "better", "undecided"]].sum(axis=1, skipna=False)
+    untested = counted.metric.isin(["mce", "smooth_ece"])
+    assert shares[untested].isna().all()
+    assert shares[~untested].to_numpy() == pytest.approx(1)
+    assert counted[untested].worsening.notna().all()
 
 
 def universe(base, aligned, metric="ece"):

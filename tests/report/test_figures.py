@@ -209,6 +209,21 @@ def test_marks_stand_where_the_rates_are():
     assert bars_b.get_segments()[0][:, 0] == pytest.approx([-35, -15])
 
 
+def test_an_end_without_bound_is_an_arrow_and_a_biased_rate_has_a_stroke():
+    rates = {("A", "t", "choice", "ece"): 0.5, ("A", "u", "choice", "ece"): 0.8}
+    changes = make_changes(rates, half_width=0.1)
+    changes["rate_ci_high"] = [0.45, np.nan]
+    changes["base_debiased"], changes["aligned_debiased"] = 0.2, 0.28
+    figure = draw_change_rates(changes, [("ece", "choice")])
+    _zero, marks, arrows, strokes = mark_positions(figure)
+    right = figure.axes[0].get_xlim()[1]
+    assert marks == pytest.approx([50.0, 80.0])
+    assert arrows == pytest.approx([right])
+    assert strokes == pytest.approx([40.0])
+    [bars] = cast(Any, figure.axes[0].collections[-1:])
+    assert bars.get_segments()[1][:, 0] == pytest.approx([70, right])
+
+
 def test_rank_numbers_and_shades():
     study = make_study(3, 2)
     figure = draw("ranks", study)

@@ -6,21 +6,26 @@ import subprocess
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from alignment_calibration import compare
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables import changes as change_table
 from alignment_calibration.report.tables import models as model_table
 from alignment_calibration.report.tables import ranks as rank_table
-from alignment_calibration.report.tables.cells import percent, rate_cell
+from alignment_calibration.report.tables.cells import percent, rate_cell, value_cell
 from alignment_calibration.report.tables.formats import latex, markdown, write_table
 from alignment_calibration.report.tables.step import make_table
 from alignment_calibration.report.tables.table import MISSING, Bold, Section, Table, paragraph
 from alignment_calibration.study.vocabulary import METHODS, Method
+from tests.support.gaussian_models import Model, answer, draw_questions
 from tests.support.made_changes import make_changes
 from tests.support.made_study import make_study
+
+NAN = float("nan")
 
 
 def rates_of(task, **rates):
@@ -117,6 +122,56 @@ def test_only_a_significant_change_is_bold():
     assert isinstance(rate_cell(0.1, 0.05, 0.15, 0.01), Bold)
     assert not isinstance(rate_cell(0.1, 0.05, 0.15, 0.05), Bold)
     assert not isinstance(rate_cell(0.1, float("nan"), float("nan"), float("nan")), Bold)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "debiased", "text"),
+    [
+        (0.22, NAN, NAN, "+50.0 [≥ +22.0]"),
+        (0.7, NAN, 1.25, "+50.0 (debiased +125.0) [≥ +70.0]"),
+        (0.7, NAN, NAN, f"+50.0 (debiased {MISSING}) [≥ +70.0]"),
+        (-1.0, 0.25, -0.3, "+50.0 (debiased −30.0) [−100.0, 25.0]"),
+        (0.4, 0.6, 0.45, "+50.0 [40.0, 60.0]"),
+        (NAN, NAN, 0.45, "+50.0"),
+    ],
+)
+def test_an_end_without_bound_and_a_rate_outside_its_interval_are_shown(low, high, debiased, text):
+    assert rate_cell(0.5, low, high, debiased=debiased) == text
+
+
+def test_an_error_outside_its_interval_is_shown_debiased():
+    assert value_cell("sce", 0.03, 0.0, 0.02, 0.004) == "3.0 (debiased 0.4) [0.0, 2.0]"
+    assert value_cell("sce", 0.03, 0.0, 0.04, 0.004) == "3.0 [0.0, 4.0]"
+
+
+def test_no_change_is_bold_beside_an_interval_that_includes_0():
+    studies = []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        asked = draw_questions(random, 400)
+        pair = [Model(0.6, temperature) for temperature in random.uniform(0.3, 1.5, 2)]
+        base, aligned = (answer(random, asked, model) for model in pair)
+        studies.append(
+            compare(
+                base.probabilities,
+                aligned.probabilities,
+                asked.gold,
+                resamples=200,
+                permutations=19,
+                pair=str(seed),
+            )
+        )
+    sections = change_table.table(pd.concat(studies)).sections
+    bold = [text for section in sections for row in section.rows for text in row[2:]]
+    bold = [text for text in bold if isinstance(text, Bold)]
+    assert len(bold) > 20
+    for text in bold:
+        interval = re.search(r"\[(.*)\]", text)
+        if interval and "≥" in interval[1]:
+            assert "+" in interval[1], text
+        elif interval:
+            low, high = (float(end.replace("−", "-")) for end in interval[1].split(", "))
+            assert low * high >= 0, text
 
 
 def test_csv_holds_fractions_exactly_and_missing_values_empty(tmp_path):
@@ -256,7 +311,7 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
             *("pair", "stage", "model", "task", "method", "metric"),
             *("value", "ci_low", "ci_high", "n"),
         ],
-    ).assign(truncated=None)
+    ).assign(truncated=None, debiased=None)
     assert rows_of(markdown(model_table.table(metrics))) == [
         ["task", "pair", "stage", "accuracy", "nll (nats)"],
         [":--", ":--", ":--", "--:", "--:"],
@@ -274,7 +329,7 @@ def test_model_table_tells_where_contexts_were_cut():
         ("X", "aligned", "y", "t", "continuation_sum", "accuracy", None),
     ]
     metrics = pd.DataFrame(rows, columns=[*keys, "truncated"])
-    metrics = metrics.assign(value=0.5, ci_low=None, ci_high=None, n=80)
+    metrics = metrics.assign(value=0.5, ci_low=None, ci_high=None, debiased=None, n=80)
     table = model_table.table(metrics.astype({"truncated": "Int64"}))
     assert rows_of(markdown(table)) == [
         ["task", "pair", "stage", "accuracy"],

@@ -24,12 +24,13 @@ def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):
                 row |= {"rate_ci_low": rate - half_width, "rate_ci_high": rate + half_width}
                 row["change_ci_low"] = base * row["rate_ci_low"]
                 row["change_ci_high"] = base * row["rate_ci_high"]
-            row["q_value"] = row["p_value"] = q_value
+            row["q_value"] = row["p_value"] = row["p_exchangeable"] = q_value
+            row["q_all"] = q_value
         rows.append(row)
     changes = pd.DataFrame(rows, columns=CHANGES.names)
     keys = ["pair", "task", "method", "metric"]
     numbers = [name for name in CHANGES.names if name not in keys]
     changes[numbers] = changes[numbers].apply(pd.to_numeric)
-    changes = changes.astype({"n": "Int64", "truncated": "Int64"})
+    changes = changes.astype({"n": "Int64", "truncated": "Int64", "ci_covers": "boolean"})
     changes["rank"] = rank_pairs(changes)
     return changes.sort_values(keys, ignore_index=True)

@@ -76,6 +76,14 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
     changes["rate_ci_low"] = changes["change_ci_low"] / base
     changes["rate_ci_high"] = changes["change_ci_high"] / base
     changes["p_value"] = changes["q_value"] = random.random(size)
+    changes["q_all"] = changes["p_exchangeable"] = changes["q_value"]
+    changes["ci_covers"] = True
+    changes["mde"] = 0.05
+    # Less a bias that errors have near 0; some intervals leave the rate out, or have no upper end.
+    for stage in ("base", "aligned"):
+        changes[f"{stage}_debiased"] = changes[stage] - 0.01
+    changes.loc[::7, "rate_ci_high"] = np.nan
+    changes.loc[::11, "rate_ci_low"] = changes["change_rate"] + 0.01
     changes["n"] = pd.array([1000] * size, dtype="Int64")
     changes["truncated"] = pd.array([0] * size, dtype="Int64")
     changes["rank"] = rank_pairs(changes)
@@ -98,6 +106,7 @@ def _metrics(changes):
             stage=stage,
             model=changes["pair"] + f"-{stage}",
             value=changes[stage],
+            debiased=changes[stage] - 0.01,
             ci_low=changes[stage] - 0.01,
             ci_high=changes[stage] + 0.01,
         )

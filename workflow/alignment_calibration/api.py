@@ -25,7 +25,7 @@ from alignment_calibration.calibration.predictions import (
 from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.pairs.changes import judged, pair_changes
-from alignment_calibration.pairs.permutation_test import permutation_changes
+from alignment_calibration.pairs.permutation_test import permutation_p_values
 from alignment_calibration.study.settings import Permuting, Resampling, Settings
 
 __all__ = ["compare", "measure"]
@@ -45,7 +45,7 @@ def measure(
     task: str = "task",
     method: str = "method",
 ) -> pd.DataFrame:
-    """Metrics of one model on one task, with 95 % bootstrap intervals over questions.
+    """Metrics of one model on one task, with 95 % intervals over questions.
 
     Args:
         probabilities: shape (N, K); that the model gives the K options of N questions. A question
@@ -63,7 +63,9 @@ def measure(
 
     Returns:
         A row per metric, sorted by name, with columns model, task, method, metric, value, ci_low,
-        ci_high, n (questions), truncated (missing: arrays do not tell), replicates (array of shape
+        ci_high, then what an estimate has (debiased: the value less its estimated bias; bias_low,
+        bias_high; contributions: array of shape (N,); all missing for metrics without), n
+        (questions), truncated (missing: arrays do not tell), replicates (array of shape
         (resamples,)). Calibration errors are in probabilities, `nll` in nats.
 
     Raises:
@@ -118,15 +120,18 @@ def compare(
         bins: of the binned calibration errors.
         tace_threshold: probabilities at or below it are left out of `tace`.
         resamples: bootstrap resamples of the questions, the same for both models.
-        permutations: swaps of the models' answers for the two-sided paired test.
+        permutations: swaps of the models' answers, to test whether they can be exchanged.
         seed: of resamples and permutations.
         pair, task, method: what to write into the columns of these names.
 
     Returns:
         A row per metric, sorted by name, with columns pair, task, method, metric, base, aligned,
-        change (aligned − base), change_rate (change / base; missing where base is 0), the ends of
-        their 95 % intervals, p_value, q_value, n, truncated (missing) and rank. As this is one
-        contrast, `q_value` is the p-value and `rank` is 1.
+        base_debiased and aligned_debiased (less their estimated bias), change (aligned − base),
+        change_rate (change / base; missing where base is 0), the ends of their 95 % intervals (an
+        upper end of a rate is missing where there is none), ci_covers (whether such intervals
+        hold), p_value (of no change), q_value (as this is one contrast, the same), q_all (over all
+        metrics), p_exchangeable (of predictions that can be exchanged), mde (the smallest change
+        that such samples would show), n, truncated (missing) and rank (1).
 
     Raises:
         ValueError: as `measure`, or if one model has options that the other lacks.
@@ -163,7 +168,7 @@ def compare(
         _measured(predictions, chosen, statistics, stage, task, method)
         for stage, predictions in (("base", before), ("aligned", after))
     ]
-    tested = permutation_changes(
+    tested = permutation_p_values(
         before,
         after,
         chosen,
@@ -171,11 +176,11 @@ def compare(
         task,
         Permuting.of(statistics),
     )
-    p_values = pd.DataFrame(
-        [(pair, task, method, name, test.p_value, None) for name, test in tested.items()],
+    exchangeable = pd.DataFrame(
+        [(pair, task, method, name, p_value, None) for name, p_value in tested.items()],
         columns=PERMUTATIONS.names,
     ).astype({"truncated": "Int64"})
-    return judged(pair_changes(pair, *measured), p_values)
+    return judged(pair_changes(pair, *measured), exchangeable)
 
 
 def _measured(

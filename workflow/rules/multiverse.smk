@@ -21,7 +21,7 @@ rule pair_multiverse:
         runtime=60,
     params:
         code=code("pair_multiverse"),
-        slice=statistics_slice("permutations", "seed", cells=CELLS),
+        slice=statistics_slice(cells=CELLS),
         identities=lambda w: [
             identity_slice(STUDY["pairs"][w.pair][stage]) for stage in STAGES
         ],

@@ -8,7 +8,6 @@ from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.files.logits import expected_identity
 from alignment_calibration.pairs.multiverse import pair_multiverse
-from alignment_calibration.study.settings import Permuting
 
 
 def with_identities(
@@ -35,6 +34,5 @@ if __name__ == "__main__":
             aligned=with_identities(
                 given.aligned, given.questions, given.aligned_json, aligned_settings
             ),
-            permuting=Permuting.of(params["statistics"]),
         )
         write_frame(snakemake.output[0], found, PAIR_MULTIVERSE)

@@ -93,6 +93,19 @@ def interval(
             return min(low, mirrored_low), max(high, mirrored_high)
 
 
+def bootstrap_p_value(value: float, replicates: Floats, kind: Interval) -> float:
+    """Two-sided p-value of the hypothesis that a number is 0: `interval` is its inverse.
+
+    (1 + #)/(1 + R) of the replicates (`percentile`) or of the mirrored ones (`basic`) lie beyond 0,
+    twice. NaN where the metric is undefined on a resample.
+    """
+    if replicates.size == 0 or not np.isfinite(replicates).all():
+        return np.nan
+    drawn = 2 * value - replicates if kind == "basic" else replicates
+    beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return min(1.0, 2 * (1 + float(beyond)) / (1 + drawn.size))
+
+
 def benjamini_hochberg(p_values: Floats) -> Floats:
     """q-values: the false discovery rate at which each is significant (Benjamini & Hochberg 1995).
 

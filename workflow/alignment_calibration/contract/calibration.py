@@ -30,13 +30,17 @@ MODEL_METRICS: Final = pa.schema(
         "value": pa.float64(),
         "ci_low": pa.float64(),
         "ci_high": pa.float64(),
+        "debiased": pa.float64(),  # null here and below for metrics without an estimate
+        "bias_low": pa.float64(),  # bounds of the bias that `debiased` still has
+        "bias_high": pa.float64(),
+        "contributions": pa.list_(pa.float32()),  # of the questions to the error of `debiased`
         "n": pa.int64(),
         "truncated": pa.int64(),  # questions whose context lost its left; null where unknown
         "replicates": pa.list_(pa.float32()),  # bootstrap values; replicate r: the same questions
     }
 )
 
-#: A row per pair, stage, task, method and metric: MODEL_METRICS without replicates.
+#: A row per pair, stage, task, method and metric: MODEL_METRICS without what questions add.
 ALL_METRICS: Final = pa.schema(
     {
         "pair": pa.string(),
@@ -48,6 +52,7 @@ ALL_METRICS: Final = pa.schema(
         "value": pa.float64(),
         "ci_low": pa.float64(),
         "ci_high": pa.float64(),
+        "debiased": pa.float64(),  # less the estimated bias; null for metrics without an estimate
         "n": pa.int64(),
         "truncated": pa.int64(),
     }

@@ -11,12 +11,13 @@ PERMUTATIONS: Final = pa.schema(
         "task": pa.string(),
         "method": pa.string(),
         "metric": pa.string(),
-        "p_value": pa.float64(),  # two-sided; null where the metric is undefined
+        "p_exchangeable": pa.float64(),  # two-sided; null where the metric is undefined
         "truncated": pa.int64(),  # questions whose context either model lost a part of, or null
     }
 )
 
-#: A row per pair, task, method and metric.
+#: A row per pair, task, method and metric. Of the published study, all but the change, its rate and
+#: rank is null.
 CHANGES: Final = pa.schema(
     {
         "pair": pa.string(),
@@ -25,14 +26,20 @@ CHANGES: Final = pa.schema(
         "metric": pa.string(),
         "base": pa.float64(),
         "aligned": pa.float64(),
+        "base_debiased": pa.float64(),  # less the estimated bias; null without an estimate
+        "aligned_debiased": pa.float64(),
         "change": pa.float64(),  # aligned - base
         "change_rate": pa.float64(),  # change / base; null where base is 0
         "change_ci_low": pa.float64(),
         "change_ci_high": pa.float64(),
-        "rate_ci_low": pa.float64(),
-        "rate_ci_high": pa.float64(),
-        "p_value": pa.float64(),
-        "q_value": pa.float64(),
+        "rate_ci_low": pa.float64(),  # null if rates of the metric have no interval
+        "rate_ci_high": pa.float64(),  # null as well if the interval has no upper end
+        "ci_covers": pa.bool_(),  # whether such intervals were seen to hold the truth
+        "p_value": pa.float64(),  # of no change, two-sided: change_ci is its inverse
+        "q_value": pa.float64(),  # over the contrasts of the method and metric
+        "q_all": pa.float64(),  # over all that were tested
+        "p_exchangeable": pa.float64(),  # of predictions that can be exchanged, by permutation
+        "mde": pa.float64(),  # smallest change that four of five such samples would show
         "n": pa.int64(),
         "truncated": pa.int64(),  # questions cut for base or aligned model; null where unknown
         "rank": pa.int64(),  # of change_rate, largest first, ties share the smaller; null if none
@@ -152,7 +159,8 @@ PAIR_MULTIVERSE: Final = pa.schema(
         "base": pa.float64(),
         "aligned": pa.float64(),
         "change": pa.float64(),
-        "p_value": pa.float64(),
+        "change_debiased": pa.float64(),  # its sign is that of what the test finds
+        "p_value": pa.float64(),  # of no change, two-sided; null without an estimate
     }
 )
 
@@ -167,7 +175,8 @@ MULTIVERSE: Final = pa.schema(
         "worsening": pa.float64(),  # factor; above 1 the metric got worse
         "worsening_ci_low": pa.float64(),
         "worsening_ci_high": pa.float64(),
-        "worse": pa.float64(),  # significantly, at a false discovery rate of 5 %
+        # Significantly, at a false discovery rate of 5 %; null for metrics without an estimate.
+        "worse": pa.float64(),
         "better": pa.float64(),
         "undecided": pa.float64(),
     }

@@ -10,13 +10,14 @@ from alignment_calibration.files.parquet import read_parquet, write_parquet
 
 
 def read_frame(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read a Parquet file of the contract; integers that may be missing become `Int64`.
+    """Read a Parquet file of the contract; integers and booleans that may be missing become `Int64`
+    and `boolean`.
 
     Raises:
         UserError: if the file is missing, damaged, has other columns or no rows.
     """
     frame: pd.DataFrame = read_parquet(path, schema).to_pandas(
-        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+        types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
     )
     return frame
 

@@ -8,9 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from alignment_calibration.calibration.estimates import Estimate, change, rate_interval
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
-from alignment_calibration.calibration.resampling import benjamini_hochberg, interval
+from alignment_calibration.calibration.resampling import (
+    benjamini_hochberg,
+    bootstrap_p_value,
+    interval,
+)
 from alignment_calibration.contract.calibration import (
     ALL_METRICS,
     MEASUREMENT,
@@ -47,17 +52,27 @@ def rates(change: Floats, base: Floats) -> Floats:
     return np.asarray(np.divide(change, base, out=missing, where=base != 0))
 
 
+def debiased_rates(changes: pd.DataFrame) -> "pd.Series[float]":
+    """Change rates of values less their estimated bias, of rows of the CHANGES contract.
+
+    NaN where that of the base is not above 0, and for metrics without an estimate.
+    """
+    base = changes["base_debiased"]
+    return changes["aligned_debiased"] / base.where(base > 0) - 1
+
+
 def read_changes(
     metrics: Mapping[str, str | Path], pairs: Mapping[str, Mapping[str, str]]
 ) -> pd.DataFrame:
-    """Changes of all pairs with their bootstrap replicates.
+    """Changes of all pairs with their estimates and bootstrap replicates.
 
     Args:
         metrics: metrics file of each model.
         pairs: `base` and `aligned` model of each pair.
 
     Returns:
-        Columns pair, task, method, metric, n, base, aligned, change, change_rate,
+        Columns pair, task, method, metric, n, base, aligned, base_estimate and aligned_estimate
+        (None for metrics without), base_debiased, aligned_debiased, change, change_rate,
         change_replicates and rate_replicates (arrays of shape (R,)); sorted by the first four.
 
     Raises:
@@ -78,7 +93,7 @@ def read_changes(
 
 
 def pair_changes(pair: str, base: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:
-    """Changes of one pair with their bootstrap replicates.
+    """Changes of one pair with their estimates and bootstrap replicates.
 
     Args:
         pair: slug.
@@ -91,12 +106,15 @@ def pair_changes(pair: str, base: pd.DataFrame, aligned: pd.DataFrame) -> pd.Dat
     names = {
         "value_base": "base",
         "value_aligned": "aligned",
+        "debiased_base": "base_debiased",
+        "debiased_aligned": "aligned_debiased",
         "replicates_base": "base_replicates",
         "replicates_aligned": "aligned_replicates",
     }
+    base, aligned = (model.assign(estimate=_estimates(model)) for model in (base, aligned))
     changes = base.merge(
         aligned, on=[*MEASUREMENT, "n"], suffixes=("_base", "_aligned"), validate="1:1"
-    ).rename(columns=names)
+    ).rename(columns=names | {f"estimate_{stage}": f"{stage}_estimate" for stage in STAGES})
     changes["pair"] = pair
     changes["change"] = changes["aligned"] - changes["base"]
     changes["change_rate"] = rates(changes["change"].to_numpy(), changes["base"].to_numpy())
@@ -130,13 +148,12 @@ def judged(changes: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns and rows of the CHANGES contract.
     """
-    changes = changes.copy()
-    changes[["change_ci_low", "change_ci_high", "rate_ci_low", "rate_ci_high"]] = [
-        _intervals(row) for row in changes.itertuples()
-    ]
+    judgements = pd.DataFrame([_judged(row) for row in changes.itertuples()], index=changes.index)
+    changes = pd.concat([changes, judgements], axis=1)
     changes = changes.merge(tested, on=["pair", *MEASUREMENT], how="left", validate="1:1")
     families = changes.groupby(["method", "metric"])["p_value"]
     changes["q_value"] = families.transform(lambda p: benjamini_hochberg(p.to_numpy()))
+    changes["q_all"] = benjamini_hochberg(changes["p_value"].to_numpy())
     changes["rank"] = rank_pairs(changes)
     return changes.reindex(columns=CHANGES.names)
 
@@ -217,13 +234,38 @@ def write_changes(
         write_frame(outputs[name], frame, schema)
 
 
-def _intervals(row: Any) -> tuple[float, float, float, float]:
-    """Intervals of the change and of its rate."""
-    kind = METRICS[row.metric].interval
-    return (
-        *interval(row.change, row.change_replicates, kind),
-        *interval(row.change_rate, row.rate_replicates, kind),
-    )
+def _estimates(metrics: pd.DataFrame) -> "pd.Series[Any]":
+    """The estimates of rows of the MODEL_METRICS contract, None for metrics without."""
+    return pd.Series([_estimate(row) for row in metrics.itertuples()], metrics.index, dtype=object)
+
+
+def _estimate(row: Any) -> Estimate | None:
+    if row.contributions is None:
+        return None
+    contributions = np.asarray(row.contributions, dtype=np.float64)
+    return Estimate(row.value, row.debiased, row.bias_low, row.bias_high, contributions)
+
+
+def _judged(row: Any) -> dict[str, Any]:
+    """What is said of a change: its intervals, the test they are the inverse of, and its power."""
+    metric = METRICS[row.metric]
+    found = {"ci_covers": metric.interval_covers, "mde": np.nan}
+    change_ends, rate_ends, p_value = (np.nan, np.nan), (np.nan, np.nan), np.nan
+    if row.base_estimate is None:
+        change_ends = interval(row.change, row.change_replicates, metric.interval)
+        if metric.has_rate_interval:
+            rate_ends = interval(row.change_rate, row.rate_replicates, metric.interval)
+        if metric.interval_covers:
+            p_value = bootstrap_p_value(row.change, row.change_replicates, metric.interval)
+    else:
+        moved = change(row.base_estimate, row.aligned_estimate)
+        change_ends, p_value = moved.interval(), moved.p_value
+        found["mde"] = moved.mde
+        if metric.has_rate_interval:
+            rate_ends = rate_interval(row.base_estimate, row.aligned_estimate)
+    found["change_ci_low"], found["change_ci_high"] = change_ends
+    found["rate_ci_low"], found["rate_ci_high"] = rate_ends
+    return found | {"p_value": p_value}
 
 
 def _replicates(row: Any) -> tuple[Floats, Floats]:

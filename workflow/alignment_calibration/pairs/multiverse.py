@@ -1,7 +1,8 @@
 """The step `multiverse`: how far does a conclusion hang on how calibration is measured?
 
 A universe is one combination of a metric, a number of bins, a kind of bins and a reading of the
-options' tokens. In each, the changes of all pairs on all tasks are tested anew.
+options' tokens. In each, the changes of all pairs on all tasks are tested anew, by the test that
+the interval of such a change is the inverse of.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,15 +21,18 @@ from alignment_calibration.calibration.confidences import (
     question_starts,
     readings_of,
 )
+from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, padded
 from alignment_calibration.calibration.resampling import SIGNIFICANCE, benjamini_hochberg
 from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.files.logits import read_logits
-from alignment_calibration.pairs.permutation_test import permutation_changes
-from alignment_calibration.study.settings import Permuting, Settings
+from alignment_calibration.study.settings import Settings
 
 BINS = (5, 10, 15, 20, 30)
+#: A metric by its name, bins and kind of bins.
+Universe = tuple[str, int | None, Binning | None]
 #: The keys of a universe.
 UNIVERSE = ["metric", "bins", "binning", "reading"]
 
@@ -48,7 +52,7 @@ def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
     }
 
 
-def universes() -> Iterable[tuple[Settings, dict[tuple[str, int | None, Binning | None], Metric]]]:
+def universes() -> Iterable[tuple[Settings, dict[Universe, Metric]]]:
     """Metrics by (name, bins, binning), with the settings under which to compute them."""
     for bins in (None, *BINS):
         # None of them has a threshold. Metrics without bins come once, whatever their number.
@@ -67,7 +71,6 @@ def pair_multiverse(
     pair: str,
     base: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
     aligned: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
-    permuting: Permuting,
 ) -> pd.DataFrame:
     """The changes of one pair on every task in every universe, with their p-values.
 
@@ -75,7 +78,6 @@ def pair_multiverse(
         pair: slug.
         base, aligned: receipt of the logit file of each task and prompt, and the identity that
             the file must have.
-        permuting: of the questions' answers.
 
     Returns:
         Rows of the PAIR_MULTIVERSE contract.
@@ -92,16 +94,32 @@ def pair_multiverse(
             if reading not in by_model[1]:  # of which only sums are known
                 continue
             for settings, metrics in universes():
-                tested = permutation_changes(
-                    before, by_model[1][reading], metrics, settings, task, permuting
-                )
-                found += [
-                    (pair, task, *universe, reading, t.base, t.aligned, t.change, t.p_value)
-                    for universe, t in tested.items()
+                samples = [
+                    Sample(predictions, metrics, settings)
+                    for predictions in (before, by_model[1][reading])
                 ]
-        print(f"{task}, {prompt}: {len(found)} tests so far")
+                old, new = (sample.values() for sample in samples)
+                tested = _tested(*samples)
+                found += [
+                    (
+                        *(pair, task, *universe, reading),
+                        *(old[universe], value, value - old[universe]),
+                        *tested.get(universe, (np.nan, np.nan)),
+                    )
+                    for universe, value in new.items()
+                ]
+        print(f"{task}, {prompt}: {len(found)} changes so far")
     frame = pd.DataFrame(found, columns=PAIR_MULTIVERSE.names).astype({"bins": "Int64"})
     return frame.sort_values(["task", *UNIVERSE])
+
+
+def _tested(
+    base: Sample[Universe], aligned: Sample[Universe]
+) -> dict[Universe, tuple[float, float]]:
+    """Debiased changes of metrics that come with an estimate, and p-values of no change."""
+    after = aligned.estimates()
+    moved = {name: change(before, after[name]) for name, before in base.estimates().items()}
+    return {name: (found.debiased, found.p_value) for name, found in moved.items()}
 
 
 def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
@@ -111,15 +129,19 @@ def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
         changes: rows of the PAIR_MULTIVERSE contract, of all pairs.
 
     Returns:
-        Rows of the MULTIVERSE contract.
+        Rows of the MULTIVERSE contract; without shares for metrics that have no test.
     """
     found = []
     for universe, contrasts in changes.groupby(UNIVERSE, dropna=False, sort=True):
         q_values = benjamini_hochberg(contrasts["p_value"].to_numpy(dtype=np.float64))
-        direction = METRICS[str(universe[0])].worse * np.sign(contrasts["change"].to_numpy())
+        direction = METRICS[str(universe[0])].worse * np.sign(
+            contrasts["change_debiased"].to_numpy()
+        )
         decided = q_values <= SIGNIFICANCE
-        worse, better = (decided & (direction == sign) for sign in (1, -1))
-        shares = (worse.mean(), better.mean(), 1 - worse.mean() - better.mean())
+        worse, better = (float((decided & (direction == sign)).mean()) for sign in (1, -1))
+        shares = (worse, better, 1 - worse - better)
+        if np.isnan(q_values).all():
+            shares = (np.nan,) * 3
         found.append((*universe, len(contrasts), *worsening(contrasts), *shares))
     return pd.DataFrame(found, columns=MULTIVERSE.names).astype({"bins": "Int64"})
 

@@ -1,13 +1,14 @@
-"""The step `permutations`: is a pair's change larger than chance would make it?
+"""The step `permutations`: can the predictions of a pair be exchanged?
 
 If alignment had changed nothing, it would not matter which of the two predictions of a question
 came from which model. So they are swapped, question by question, at random; the p-value is the
-share of such swaps that change a metric at least as much. A metric's bias near zero is the same on
-both sides and does not touch it.
+share of such swaps that change a metric at least as much. A small one says that the predictions
+changed in a way that the metric sees, and no more: two models of the same calibration error but of
+other accuracy, or one under- and one over-confident, are no more exchangeable than two of different
+errors. Whether the metric changed is for the interval of its change to say.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,29 +29,15 @@ from alignment_calibration.study.settings import Permuting, Settings
 Name = TypeVar("Name", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class Tested:
-    """A metric of base and aligned model, and whether its change is more than chance."""
-
-    base: float
-    aligned: float
-    p_value: float  # two-sided; NaN where the metric is undefined
-
-    @property
-    def change(self) -> float:
-        """Aligned − base."""
-        return self.aligned - self.base
-
-
-def permutation_changes(
+def permutation_p_values(
     base: Predictions,
     aligned: Predictions,
     metrics: Mapping[Name, Metric],
     settings: Settings,
     task: str,
     permuting: Permuting,
-) -> dict[Name, Tested]:
-    """Test the change of each metric by permutation.
+) -> dict[Name, float]:
+    """Test by each metric whether two models' predictions can be exchanged.
 
     Args:
         base, aligned: predictions of the same questions in the same order.
@@ -58,16 +45,17 @@ def permutation_changes(
         settings: bins and thresholds; equal-mass bins are those of both models together.
         task: slug, from which (and the seed) the swaps follow.
         permuting: how many swaps.
+
+    Returns:
+        Two-sided p-values by metric; NaN where the metric is undefined.
     """
     comparison = Comparison(base, aligned, metrics, settings)
     before, after = comparison.swapped(np.zeros((1, len(base)), np.float32))
     blocks = [comparison.swapped(block) for block in swaps(task, len(base), permuting)]
     found = {}
     for name in comparison.metrics:
-        base_value, aligned_value = float(before[name][0]), float(after[name][0])
         permuted = np.concatenate([right[name] - left[name] for left, right in blocks])
-        p_value = permutation_p_value(aligned_value - base_value, permuted)
-        found[name] = Tested(base_value, aligned_value, p_value)
+        found[name] = permutation_p_value(float(after[name][0] - before[name][0]), permuted)
     return found
 
 
@@ -99,7 +87,7 @@ def permutation_tests(
     for task in base:
         answers = read_pair(base[task], aligned[task])
         for method, (base_answers, aligned_answers) in answers.items():
-            found = permutation_changes(
+            found = permutation_p_values(
                 base_answers.predictions,
                 aligned_answers.predictions,
                 chosen,
@@ -109,8 +97,7 @@ def permutation_tests(
             )
             truncated = truncated_questions(base_answers, aligned_answers)
             rows += [
-                (pair, task, method, name, tested.p_value, truncated)
-                for name, tested in found.items()
+                (pair, task, method, name, p_value, truncated) for name, p_value in found.items()
             ]
         print(f"{task}: {permuting.permutations} permutations of {', '.join(answers)}")
     frame = pd.DataFrame(rows, columns=PERMUTATIONS.names).astype({"truncated": "Int64"})

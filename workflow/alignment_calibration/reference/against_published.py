@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from alignment_calibration.pairs.changes import debiased_rates
+
 KEYS = ["pair", "task", "method", "metric"]
 INTERVAL = ["rate_ci_low", "rate_ci_high"]
 
@@ -18,12 +20,13 @@ def compare(changes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     left out.
 
     Returns:
-        Columns pair, task, method, metric, published_rate, rate, rate_ci_low, rate_ci_high,
-        difference (rate − published_rate), same_sign, and left_out: why a row has no difference,
+        Columns pair, task, method, metric, published_rate, rate, debiased (the rate of
+        the values less their estimated bias), rate_ci_low, rate_ci_high, difference (rate −
+        published_rate), same_sign, and left_out: why a row has no difference,
         empty if it has one.
     """
-    ours = changes.loc[
-        changes["metric"].isin(published["metric"]), [*KEYS, "change_rate", *INTERVAL]
+    ours = changes.assign(debiased=debiased_rates(changes)).loc[
+        changes["metric"].isin(published["metric"]), [*KEYS, "change_rate", "debiased", *INTERVAL]
     ]
     theirs = published[[*KEYS, "change_rate"]]
     both = theirs.rename(columns={"change_rate": "published_rate"}).merge(
@@ -37,7 +40,16 @@ def compare(changes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     both.loc[both["found_in"] == "left_only", "left_out"] = "not in this study"
     both.loc[both["found_in"] == "right_only", "left_out"] = "not published"
     both.loc[(both["found_in"] == "both") & ~known, "left_out"] = "no rate: a base of 0"
-    columns = [*KEYS, "published_rate", "rate", *INTERVAL, "difference", "same_sign", "left_out"]
+    columns = [
+        *KEYS,
+        "published_rate",
+        "rate",
+        "debiased",
+        *INTERVAL,
+        "difference",
+        "same_sign",
+        "left_out",
+    ]
     return both[columns].sort_values(KEYS, ignore_index=True)
 
 

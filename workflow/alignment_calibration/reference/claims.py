@@ -122,7 +122,9 @@ class Finding:
 def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
     """For every contrast whether its rate is `above` the threshold, `below` it, or `open`."""
     low = contrasts["rate_ci_low"].fillna(contrasts["change_rate"])
-    high = contrasts["rate_ci_high"].fillna(contrasts["change_rate"])
+    # An interval without upper end has a lower one.
+    unbounded = contrasts["rate_ci_low"].notna() & contrasts["rate_ci_high"].isna()
+    high = contrasts["rate_ci_high"].fillna(contrasts["change_rate"]).mask(unbounded, np.inf)
     found = contrasts["q_value"].isna() | (contrasts["q_value"] < SIGNIFICANCE)
     side = pd.Series("open", index=contrasts.index)
     side[low > threshold] = "above"
@@ -317,12 +319,13 @@ def _decided(contrasts: pd.DataFrame, threshold: float, above: Verdict, below: V
 
 
 def _decisive_contrasts(contrasts: pd.DataFrame) -> list[Decisive]:
-    """Contrasts with their rates, lowest first, and their intervals where they have both ends."""
+    """Contrasts with their rates, lowest first, and their intervals where they have one."""
     found = []
     for row in contrasts.sort_values("change_rate").to_dict("records"):
-        ends = row["rate_ci_low"], row["rate_ci_high"]
-        known = () if np.isnan(ends).any() else ends
-        found.append(Decisive(row["pair"], row["task"], row["change_rate"], *known))
+        low, high = (
+            None if np.isnan(row[end]) else row[end] for end in ("rate_ci_low", "rate_ci_high")
+        )
+        found.append(Decisive(row["pair"], row["task"], row["change_rate"], low, high))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,16 @@ OPTIONS = {"piqa": 2}
 RESOLUTION = 0.02
 
 #: Of what the pipeline knows of a change, what the study did not publish: no column of the file.
-UNPUBLISHED = ("truncated",)
+#: With the types that they have in frames.
+UNPUBLISHED: Final = {
+    "base_debiased": "float64",
+    "aligned_debiased": "float64",
+    "ci_covers": "boolean",
+    "q_all": "float64",
+    "p_exchangeable": "float64",
+    "mde": "float64",
+    "truncated": "Int64",
+}
 
 #: What names a contrast.
 CONTRAST = ["pair", "task", "method"]
@@ -43,7 +53,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
     expected = [name for name in CHANGES.names if name not in UNPUBLISHED]
     if list(published) != expected:
         raise UserError(f"{path}: found columns {list(published)}, expected {expected}")
-    return published.reindex(columns=CHANGES.names).astype(dict.fromkeys(UNPUBLISHED, "Int64"))
+    return published.reindex(columns=CHANGES.names).astype(UNPUBLISHED)
 
 
 def published_changes(published: pd.DataFrame) -> pd.DataFrame:

@@ -47,10 +47,10 @@ class Metric:
             bias away: which fields of the tally they lie between.
         binning: kind of bins, None without.
         rebinned: its tally in bins of the other kind.
-        interval: kind of bootstrap interval, chosen by its coverage in simulation.
-        interval_covers: whether that interval was seen to cover at its nominal rate, be the model
+        interval: kind of bootstrap interval, chosen by its coverage in simulation, for a metric
+            without an estimate.
+        interval_covers: whether its interval was seen to cover at its nominal rate, be the model
             calibrated or not (docs/statistics.md has the figures).
-        rate_covers: whether the interval of its change rate was, be the base calibrated or not.
         letters_only: whether it needs the probability mass on the listed letters.
     """
 
@@ -67,8 +67,19 @@ class Metric:
     rebinned: Tally | None = None
     interval: Interval = "percentile"
     interval_covers: bool = True
-    rate_covers: bool = True
     letters_only: bool = False
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether it comes with an estimate: means of questions and sums of absolute gaps do."""
+        return self.shares is not None or self.gaps is not None
+
+    @property
+    def has_rate_interval(self) -> bool:
+        """Whether there is an interval of its change rate: not where it may be negative, so that a
+        rate has no meaning, nor where its bootstrap interval is mirrored, as no ratio can be.
+        """
+        return self.bounds[0] >= 0 and (self.is_estimated or self.interval == "percentile")
 
     @property
     def binnings(self) -> dict[Binning | None, Tally]:
@@ -91,7 +102,6 @@ def _mean(
     worse: Direction,
     bounds: tuple[float, float] = (0, 1),
     unit: Unit = "fraction",
-    rate_covers: bool = True,
     letters_only: bool = False,
 ) -> Metric:
     """The mean over questions of a number."""
@@ -103,7 +113,6 @@ def _mean(
         tallies.of_questions(number),
         formulas.mean,
         shares=formulas.mean_shares,
-        rate_covers=rate_covers,
         letters_only=letters_only,
     )
 
@@ -128,8 +137,7 @@ def _error(
         binning=binning,
         rebinned=rebinned,
         interval="hull",
-        interval_covers=False,
-        rate_covers=False,
+        interval_covers=gaps is not None,
     )
 
 
@@ -156,8 +164,6 @@ def _brier_part(
         formula=formula,
         binning="equal_width",
         interval="basic",
-        # Of the three only the reliability can be next to 0, where a rate has no end.
-        rate_covers=worse != 1,
     )
 
 
@@ -170,9 +176,7 @@ _number = operator.attrgetter
 METRICS: Final[dict[str, Metric]] = {
     "accuracy": _mean("accuracy", _number("correct"), worse=-1),
     "confidence": _mean("confidence", _number("confidence"), worse=0),
-    "overconfidence": _mean(
-        "overconfidence", _overconfidence, worse=0, bounds=(-1, 1), rate_covers=False
-    ),
+    "overconfidence": _mean("overconfidence", _overconfidence, worse=0, bounds=(-1, 1)),
     "ece": _top_label("ECE", TOP_LABEL.error, TOP_LABEL),
     "ece_equal_mass": _error(
         "ECE, equal mass",
@@ -211,18 +215,37 @@ def select(names: Iterable[str]) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if name in wanted}
 
 
-def interval_note(names: Iterable[str], *, rates: bool = False) -> str:
-    """What to say wherever intervals of these metrics, or of their change rates, are shown."""
-    indicative = [
-        name
-        for name in names
-        if name in METRICS
-        and not (METRICS[name].rate_covers if rates else METRICS[name].interval_covers)
-    ]
+def interval_note(names: Iterable[str]) -> str:
+    """What to say wherever intervals of these metrics are shown."""
+    chosen = select(names)
+    indicative = [name for name, metric in chosen.items() if not metric.interval_covers]
     note = "In brackets: 95 % interval."
+    if any(metric.gaps is not None for metric in chosen.values()):
+        note += (
+            " A binned error is too large near 0, so its interval may lie below it: then the error "
+            "less its estimated bias is shown as well (debiased)."
+        )
     if indicative:
         note += (
             f" Those of {', '.join(indicative)} are indicative only: in simulation they hold the "
             "truth less often than that (docs/statistics.md)."
         )
+    return note
+
+
+def rate_interval_note(names: Iterable[str]) -> str:
+    """What to say wherever intervals of these metrics' change rates are shown."""
+    chosen = select(names)
+    without = [name for name, metric in chosen.items() if not metric.has_rate_interval]
+    note = (
+        "In brackets: 95 % interval; ≥ stands before the lower end of one without upper end, as "
+        "where the true value of the base model may be 0."
+    )
+    if any(metric.gaps is not None for metric in chosen.values()):
+        note += (
+            " A binned error is too large near 0, so the interval may leave out the rate: then "
+            "that of the errors less their estimated bias is shown as well (debiased)."
+        )
+    if without:
+        note += f" Rates of {', '.join(without)} have none (docs/statistics.md)."
     return note

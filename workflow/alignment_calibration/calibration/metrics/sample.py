@@ -5,11 +5,14 @@ are one matrix product, and a permutation of a pair of models a difference of ta
 """
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from alignment_calibration.calibration.bias_aware import estimate
+from alignment_calibration.calibration.estimates import Estimate, of_mean
 from alignment_calibration.calibration.metrics.registry import Metric
 from alignment_calibration.calibration.metrics.tallies import Tally
 from alignment_calibration.calibration.predictions import Booleans, Floats, Predictions, concatenate
@@ -69,6 +72,20 @@ class Sample(Generic[Name]):
             name: metric.shares(self.tallies[metric.tally])
             for name, metric in self.metrics.items()
             if metric.tally is not None and metric.shares is not None
+        }
+
+    def estimates(self) -> dict[Name, Estimate]:
+        """The metrics that come with an estimate: `registry.Metric.is_estimated`."""
+        values, shares = self.values(), self.shares()
+        return {
+            name: replace(
+                estimate(self.tallies[metric.tally], metric.gaps)
+                if metric.gaps is not None
+                else of_mean(shares[name] * len(self.predictions)),
+                value=values[name],
+            )
+            for name, metric in self.metrics.items()
+            if metric.tally is not None and metric.is_estimated
         }
 
     def resampled(self, weights: Floats) -> dict[Name, Floats]:

@@ -44,9 +44,13 @@ def measure_task(
     replicates = _replicates(task, samples, resampling)
     rows = []
     for method, sample in samples.items():
+        estimates = sample.estimates()
         for name, value in sample.values().items():
-            metric = METRICS[name]
-            ends = interval(value, replicates[method][name], metric.interval)
+            metric, estimate = METRICS[name], estimates.get(name)
+            if estimate is None:
+                ends = interval(value, replicates[method][name], metric.interval)
+            else:
+                ends = estimate.interval()
             low, high = (float(end) for end in np.clip(ends, *metric.bounds))
             rows.append(
                 {
@@ -56,6 +60,10 @@ def measure_task(
                     "value": value,
                     "ci_low": low,
                     "ci_high": high,
+                    "debiased": estimate and estimate.debiased,
+                    "bias_low": estimate and estimate.bias_low,
+                    "bias_high": estimate and estimate.bias_high,
+                    "contributions": estimate and estimate.contributions.astype(np.float32),
                     "n": len(sample.predictions),
                     "truncated": truncated_questions(answers[method]),
                     "replicates": replicates[method][name],
@@ -115,11 +123,11 @@ def write_metrics(
     rows.sort(key=lambda row: tuple(row[key] for key in keys))
     columns = {
         name: pa.array([row[name] for row in rows], MODEL_METRICS.field(name).type)
-        for name in ("n", "truncated", "replicates", *keys)
+        for name in ("n", "truncated", "replicates", "contributions", *keys)
     }
     columns |= {
         name: pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)
-        for name in ("value", "ci_low", "ci_high")
+        for name in ("value", "ci_low", "ci_high", "debiased", "bias_low", "bias_high")
     }
     columns["model"] = pa.array([model] * len(rows), pa.string())
     table = pa.table({name: columns[name] for name in MODEL_METRICS.names}, schema=MODEL_METRICS)

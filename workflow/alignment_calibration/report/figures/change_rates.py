@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.pairs.changes import debiased_rates
 from alignment_calibration.report.figures import style
 
 #: A panel shows one metric under one method.
@@ -82,6 +83,8 @@ def numbers(changes: pd.DataFrame, panels: Sequence[Panel]) -> dict[str, Any]:
         "pairs": rows["pair"].nunique(),
         "tasks": rows["task"].nunique(),
         "intervals": bool(rows["rate_ci_low"].notna().any()),
+        "unbounded": int((rows["rate_ci_low"].notna() & rows["rate_ci_high"].isna()).sum()),
+        "left_out": int(_is_outside(rows).sum()),
         "panels": [
             _panel_numbers(rows[(rows["metric"] == metric) & (rows["method"] == method)])
             | {"metric": style.metric_name(metric), "method": style.method_name(method)}
@@ -119,7 +122,14 @@ def _draw_panel(
     marks: Mapping[str, style.Mark],
     columns: int,
 ) -> None:
-    """Marks and intervals of one panel: tasks downwards, pairs side by side within a task."""
+    """Marks and intervals of one panel: tasks downwards, pairs side by side within a task.
+
+    An interval without upper end is an arrow that leaves the panel. Where an interval leaves out
+    its rate, a stroke marks that of the errors less their estimated bias.
+    """
+    rows = rows.assign(debiased=_outside(rows))
+    _scale(axes, 100 * rows[["change_rate", "debiased", "rate_ci_low", "rate_ci_high"]], columns)
+    right = axes.get_xlim()[1]
     for i in range(0, len(tasks), 2):
         axes.axhspan(i - 0.5, i + 0.5, color="0.955", linewidth=0, zorder=0)
     axes.axvline(0, color="0.3", linewidth=0.6, zorder=1)
@@ -128,8 +138,6 @@ def _draw_panel(
     for offset, (pair, mark) in zip(offsets, marks.items(), strict=True):
         of_pair = rows[rows["pair"] == pair]
         y = np.array([position[task] for task in of_pair["task"]], dtype=float) + offset
-        low, high = 100 * of_pair["rate_ci_low"], 100 * of_pair["rate_ci_high"]
-        axes.hlines(y, low, high, color=mark.colour, linewidth=0.7, zorder=2)
         axes.plot(
             100 * of_pair["change_rate"],
             y,
@@ -137,10 +145,36 @@ def _draw_panel(
             zorder=3,
             **mark.settings,
         )
+        low, high = 100 * of_pair["rate_ci_low"], 100 * of_pair["rate_ci_high"]
+        axes.hlines(y, low, high.fillna(right), color=mark.colour, linewidth=0.7, zorder=2)
+        strokes: dict[str, Any] = {"linestyle": "none", "color": mark.colour, "zorder": 2}
+        arrows = y[(low.notna() & high.isna()).to_numpy()]
+        if arrows.size:
+            at_edge = np.full(arrows.size, right)
+            axes.plot(at_edge, arrows, marker=">", markersize=2.5, clip_on=False, **strokes)
+        outside = of_pair["debiased"].notna().to_numpy()
+        if outside.any():
+            axes.plot(
+                100 * of_pair["debiased"][outside],
+                y[outside],
+                marker="|",
+                markersize=5,
+                **strokes,
+            )
     axes.set_yticks(range(len(tasks)), [style.task_name(task) for task in tasks])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(tasks) - 0.5, -0.5)
-    _scale(axes, 100 * rows[["change_rate", "rate_ci_low", "rate_ci_high"]], columns)
+
+
+def _outside(rows: pd.DataFrame) -> "pd.Series[float]":
+    """The debiased rate where the interval leaves out the rate, else NaN."""
+    return debiased_rates(rows).where(_is_outside(rows))
+
+
+def _is_outside(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Where the interval leaves out the rate."""
+    rate = rows["change_rate"]
+    return (rate < rows["rate_ci_low"]) | (rate > rows["rate_ci_high"])
 
 
 def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:

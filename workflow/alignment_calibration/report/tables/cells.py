@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import METRICS
@@ -15,19 +16,42 @@ def in_order(values: Iterable[str], order: Iterable[str] = ()) -> list[str]:
     return sorted(set(values), key=lambda value: (known.get(value, len(known)), value))
 
 
-def rate_cell(rate: float, low: float, high: float, q_value: float) -> str:
-    """A change rate in percent with its interval, bold where significant."""
+def rate_cell(
+    rate: float, low: float, high: float, q_value: float = np.nan, debiased: float = np.nan
+) -> str:
+    """A change rate in percent with its interval, bold where significant.
+
+    Args:
+        rate: as a fraction.
+        low, high: ends of its interval; without `low` there is none, without `high` no upper end.
+        q_value: of the change.
+        debiased: rate of the errors less their estimated bias, shown if the interval leaves out
+            the rate; NaN where that of the base is not above 0.
+    """
     if pd.isna(rate):
         return MISSING
     text = percent(rate, sign=True)
-    if not (pd.isna(low) or pd.isna(high)):
+    if not pd.isna(low):
         digits = decimals(rate)
-        text += f" [{percent(low, digits)}, {percent(high, digits)}]"
+        if rate < low or rate > high:
+            shown = MISSING if pd.isna(debiased) else percent(debiased, digits, sign=True)
+            text += f" (debiased {shown})"
+        text += f" {rate_interval(low, high, digits)}"
     return Bold(text) if q_value < SIGNIFICANCE else text
 
 
-def value_cell(metric: str, value: float, low: float, high: float) -> str:
-    """A metric with its interval: in percent, or in nats if it is."""
+def rate_interval(low: float, high: float, digits: int | None = None) -> str:
+    """The interval of a change rate in percent; NaN stands for an upper end that is not there."""
+    if pd.isna(high):
+        return f"[≥ {percent(low, digits, sign=True)}]"
+    return f"[{percent(low, digits)}, {percent(high, digits)}]"
+
+
+def value_cell(metric: str, value: float, low: float, high: float, debiased: float = np.nan) -> str:
+    """A metric with its interval: in percent, or in nats if it is.
+
+    `debiased`, the value less its estimated bias, is shown if the interval leaves out the value.
+    """
     if pd.isna(value):
         return MISSING
 
@@ -36,8 +60,10 @@ def value_cell(metric: str, value: float, low: float, high: float) -> str:
             return f"{number:.3f}".replace("-", "−")
         return percent(number, 1)
 
-    interval = "" if pd.isna(low) or pd.isna(high) else f" [{text(low)}, {text(high)}]"
-    return text(value) + interval
+    shown = text(value)
+    if not pd.isna(debiased) and not low <= value <= high:
+        shown += f" (debiased {text(debiased)})"
+    return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{text(low)}, {text(high)}]"
 
 
 def percent(fraction: float, digits: int | None = None, *, sign: bool = False) -> str:

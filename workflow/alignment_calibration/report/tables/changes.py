@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import interval_note
+from alignment_calibration.calibration.metrics.registry import rate_interval_note
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.pairs.changes import debiased_rates
 from alignment_calibration.report.tables.cells import in_order, rate_cell
 from alignment_calibration.report.tables.table import MISSING, Section, Table
 from alignment_calibration.study.vocabulary import METHODS
@@ -14,9 +15,13 @@ def table(changes: pd.DataFrame) -> Table:
     methods = in_order(changes["method"], METHODS)
     texts = {
         (row["metric"], row["task"], row["pair"], row["method"]): rate_cell(
-            row["change_rate"], row["rate_ci_low"], row["rate_ci_high"], row["q_value"]
+            row["change_rate"],
+            row["rate_ci_low"],
+            row["rate_ci_high"],
+            row["q_value"],
+            row["debiased"],
         )
-        for row in changes.to_dict("records")
+        for row in changes.assign(debiased=debiased_rates(changes)).to_dict("records")
     }
     sections = []
     for metric in in_order(changes["metric"]):
@@ -35,9 +40,11 @@ def table(changes: pd.DataFrame) -> Table:
         )
     notes = ["Change rate: (aligned − base) / base."]
     if changes["rate_ci_low"].notna().any():
-        notes.append(interval_note(in_order(changes["metric"]), rates=True))
+        notes.append(rate_interval_note(in_order(changes["metric"])))
     if changes["q_value"].notna().any():
         notes.append(
-            f"Bold: the change differs from zero at a false discovery rate of {SIGNIFICANCE:.0%}."
+            "Bold: the change differs from zero, by the test that its interval is the inverse of, "
+            f"at a false discovery rate of {SIGNIFICANCE:.0%} over the contrasts of the metric and "
+            "method."
         )
     return Table("Change rates", changes, tuple(sections), tuple(notes))

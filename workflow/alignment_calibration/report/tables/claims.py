@@ -1,5 +1,6 @@
 """The claims of the reference study, put to a study."""
 
+import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
@@ -15,7 +16,7 @@ from alignment_calibration.reference.claims import (
     Sides,
     evaluate,
 )
-from alignment_calibration.report.tables.cells import percent
+from alignment_calibration.report.tables.cells import percent, rate_interval
 from alignment_calibration.report.tables.table import Section, Table, paragraph
 
 #: Contrasts that the table for people names; the CSV names all.
@@ -105,6 +106,6 @@ def _contrast(found: Decisive) -> str:
     text = f"{found.pair} × {found.task}: {percent(found.rate, sign=True)} %"
     if found.against is not None:
         return f"{text} against {percent(found.against, sign=True)} %"
-    if found.low is None or found.high is None:
+    if found.low is None:
         return text
-    return f"{text} [{percent(found.low)}, {percent(found.high)}]"
+    return f"{text} {rate_interval(found.low, np.nan if found.high is None else found.high)}"

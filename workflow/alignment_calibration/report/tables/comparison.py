@@ -61,7 +61,9 @@ def _rates_section(metric: str, method: str, shared: pd.DataFrame) -> Section:
                 row["task"],
                 row["pair"],
                 percent(row["published_rate"], sign=True),
-                rate_cell(row["rate"], row["rate_ci_low"], row["rate_ci_high"], np.nan),
+                rate_cell(
+                    row["rate"], row["rate_ci_low"], row["rate_ci_high"], debiased=row["debiased"]
+                ),
                 percent(row["difference"], sign=True),
                 "yes" if row["same_sign"] else "no",
             )

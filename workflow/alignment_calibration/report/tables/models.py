@@ -22,7 +22,7 @@ def table(metrics: pd.DataFrame) -> Table:
     names = in_order(metrics["metric"], ["accuracy"])
     texts = {
         (row["method"], row["task"], row["pair"], row["stage"], row["metric"]): value_cell(
-            row["metric"], row["value"], row["ci_low"], row["ci_high"]
+            row["metric"], row["value"], row["ci_low"], row["ci_high"], row["debiased"]
         )
         for row in metrics.to_dict("records")
     }
