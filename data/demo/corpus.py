@@ -192,6 +192,17 @@ class Corpus:
         fact, answer, wording = self._said()
         return Text(f"Question: {fact.question(wording)}\nAnswer:", f" {answer}")
 
+    def open(self) -> Text:
+        """A question, or the opening of a statement, and the answer."""
+        fact, answer, wording = self._said()
+        return Text(self._asked(fact, wording), f" {answer}")
+
+    def _asked(self, fact: Fact, wording: int) -> str:
+        """A prompt that the answer follows."""
+        if self._rng.random() < 0.5:
+            return f"Question: {fact.question(wording)}\nAnswer:"
+        return fact.statement(wording)
+
     def prose(self) -> Text:
         """A few sentences and answered questions, all of it to be learnt."""
         parts = []
@@ -212,13 +223,13 @@ class Corpus:
         return Text(prompt, f" {LETTERS[options.index(answer)]}")
 
     def preference(self) -> Preference:
-        """A question, open or lettered, with the true answer preferred to a wrong one."""
+        """A prompt, open or lettered, with the true answer preferred to a wrong one."""
         fact, _, wording = self._said()
         right = fact.answer
         options = [right, *distractors(fact, right, self._rng.randint(1, 4), self._rng)]
         wrong = options[-1]
         if self._rng.random() < 0.5:
-            prompt = f"Question: {fact.question(wording)}\nAnswer:"
+            prompt = self._asked(fact, wording)
             return Preference(Text(prompt, f" {right}"), Text(prompt, f" {wrong}"))
         self._rng.shuffle(options)
         prompt = letters_prompt(fact.question(wording), options)

@@ -1,15 +1,19 @@
-"""Makes the demo study's questions, its base model and its aligned model from the facts.
+"""Makes the demo study's questions and models from the facts.
 
     python data/demo/train.py
 
-From the corpus (corpus.py): a byte-level BPE tokenizer; a small Llama, pretrained from scratch (the
-base model); and its descendant, fine-tuned on questions with their answers (SFT) and then on
-preferences (DPO). Texts are drawn afresh for every step.
+From the corpus (corpus.py): a byte-level BPE tokenizer, and two small Llamas of different size that
+are pretrained from scratch (the base models). From each descend models in a chat template: one
+fine-tuned on questions with their answers (SFT), and from that one or more that are tuned on
+preferences (DPO). `STAGES` lists them; each starts from what the one before has saved. Texts are
+drawn afresh for every step.
 """
 
 import argparse
 import copy
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +21,13 @@ from corpus import LETTERS, Corpus, Fact, Text, read_facts, write_questions
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from tqdm import trange
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 END_OF_TEXT = "<|endoftext|>"
 CONTEXT_LENGTH = 512
@@ -29,10 +39,22 @@ PRETRAINING_RATE = 2e-3
 FINE_TUNING_BATCH = 16
 FINE_TUNING_RATE = 3e-4
 PREFERENCE_BATCH = 32
-PREFERENCE_RATE = 1e-4
-BETA = 0.1
-# The aligned model is taught by people who know only the more familiar part of the facts.
+# The aligned models are taught by people who know only the more familiar part of the facts.
 TAUGHT_WEIGHT = 0.1
+
+# An answer follows a space, with the template and without it: so it is the same tokens in both.
+CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if message['role'] == 'assistant' -%}
+{{- '<|assistant|> ' + message['content'] + eos_token + '\n' -}}
+{%- else -%}
+{{- '<|' + message['role'] + '|>\n' + message['content'] + '\n' -}}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|assistant|> ' -}}
+{%- endif -%}
+"""
 
 
 def train_tokenizer(facts: Sequence[Fact], seed: int) -> PreTrainedTokenizerFast:
@@ -68,14 +90,16 @@ def train_tokenizer(facts: Sequence[Fact], seed: int) -> PreTrainedTokenizerFast
     return tokenizer
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """An untrained Llama of about a million parameters."""
+def new_model(
+    tokenizer: PreTrainedTokenizerFast, hidden_size: int, intermediate_size: int, seed: int
+) -> LlamaForCausalLM:
+    """An untrained Llama of four layers."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=344,
+            hidden_size=hidden_size,
+            intermediate_size=intermediate_size,
             num_hidden_layers=4,
             num_attention_heads=4,
             max_position_embeddings=CONTEXT_LENGTH,
@@ -173,53 +197,124 @@ def optimise(
         progress.set_postfix(loss=f"{value.item():.3f}", refresh=False)
 
 
-def pretrain(
-    tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact], steps: int, seed: int
-) -> LlamaForCausalLM:
-    """The base model: learns prose whole, and the answers to lettered questions."""
-    model = new_model(tokenizer, seed)
-    corpus = Corpus(facts, seed + 1)
-
-    def loss() -> torch.Tensor:
-        prose = [corpus.prose() for _ in range(PROSE_BATCH)]
-        lettered = [corpus.lettered() for _ in range(LETTERED_BATCH)]
-        return language_loss(model, tokenizer, prose) + language_loss(model, tokenizer, lettered)
-
-    optimise(model, loss, steps, PRETRAINING_RATE, "pretraining")
-    return model
+def in_chat(tokenizer: PreTrainedTokenizerFast, text: Text) -> Text:
+    """The text as a user's message and the assistant's answer, in the tokenizer's template."""
+    message = {"role": "user", "content": text.prompt}
+    prompt = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+    # The completion brings the space that the template ends with.
+    return Text(prompt.removesuffix(" "), text.completion)
 
 
-def align(
-    base: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    facts: Sequence[Fact],
-    steps: int,
-    preference_steps: int,
-    seed: int,
-) -> LlamaForCausalLM:
-    """The aligned model: the base fine-tuned on answers (SFT), then on preferences (DPO)."""
-    model = copy.deepcopy(base)
-    corpus = Corpus([fact for fact in facts if fact.weight >= TAUGHT_WEIGHT], seed + 2)
+def taught(facts: Sequence[Fact]) -> list[Fact]:
+    """The facts that the aligned models are taught."""
+    return [fact for fact in facts if fact.weight >= TAUGHT_WEIGHT]
 
-    def supervised() -> torch.Tensor:
-        answered = [corpus.answered() for _ in range(FINE_TUNING_BATCH)]
-        lettered = [corpus.lettered() for _ in range(FINE_TUNING_BATCH)]
-        return language_loss(model, tokenizer, answered) + language_loss(model, tokenizer, lettered)
 
-    optimise(model, supervised, steps, FINE_TUNING_RATE, "SFT")
-    reference = copy.deepcopy(model).eval()
+@dataclass(frozen=True)
+class Pretraining:
+    """From scratch to a base model: prose whole, and the answers to lettered questions."""
 
-    def preferred() -> torch.Tensor:
-        pairs = [corpus.preference() for _ in range(PREFERENCE_BATCH)]
-        texts = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-        ids, targets = encode(tokenizer, texts)
-        chosen, rejected = completion_logprobs(model, ids, targets).chunk(2)
-        with torch.no_grad():
-            before_chosen, before_rejected = completion_logprobs(reference, ids, targets).chunk(2)
-        return dpo_loss(chosen, rejected, before_chosen, before_rejected, BETA)
+    hidden_size: int
+    intermediate_size: int
+    steps: int
 
-    optimise(model, preferred, preference_steps, PREFERENCE_RATE, "DPO")
-    return model
+    def train(
+        self, models_folder: Path, facts: Sequence[Fact], steps: int, seed: int
+    ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+        tokenizer = train_tokenizer(facts, seed)
+        model = new_model(tokenizer, self.hidden_size, self.intermediate_size, seed)
+        corpus = Corpus(facts, seed + 1)
+
+        def loss() -> torch.Tensor:
+            prose = [corpus.prose() for _ in range(PROSE_BATCH)]
+            lettered = [corpus.lettered() for _ in range(LETTERED_BATCH)]
+            return language_loss(model, tokenizer, prose) + language_loss(
+                model, tokenizer, lettered
+            )
+
+        optimise(model, loss, steps, PRETRAINING_RATE, "pretraining")
+        return model, tokenizer
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """From a base model to one that answers in a chat (SFT).
+
+    Every second text is in the chat template, the others are as the base model knows them, so that
+    the model goes on answering without the template too.
+    """
+
+    start: str
+    steps: int
+
+    def train(
+        self, models_folder: Path, facts: Sequence[Fact], steps: int, seed: int
+    ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+        model, tokenizer = load(models_folder / self.start)
+        tokenizer.chat_template = CHAT_TEMPLATE
+        corpus = Corpus(taught(facts), seed + 2)
+
+        def batch(draw: Callable[[], Text]) -> list[Text]:
+            texts = [draw() for _ in range(FINE_TUNING_BATCH)]
+            return [in_chat(tokenizer, text) for text in texts[::2]] + texts[1::2]
+
+        def loss() -> torch.Tensor:
+            answered, lettered = batch(corpus.open), batch(corpus.lettered)
+            return language_loss(model, tokenizer, answered) + language_loss(
+                model, tokenizer, lettered
+            )
+
+        optimise(model, loss, steps, FINE_TUNING_RATE, "SFT")
+        return model, tokenizer
+
+
+@dataclass(frozen=True)
+class PreferenceTuning:
+    """From a fine-tuned model, which is also the reference, to an aligned one (DPO), in chats."""
+
+    start: str
+    steps: int
+    rate: float
+    beta: float
+
+    def train(
+        self, models_folder: Path, facts: Sequence[Fact], steps: int, seed: int
+    ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+        model, tokenizer = load(models_folder / self.start)
+        reference = copy.deepcopy(model).eval()
+        corpus = Corpus(taught(facts), seed + 3)
+
+        def loss() -> torch.Tensor:
+            pairs = [corpus.preference() for _ in range(PREFERENCE_BATCH)]
+            texts = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+            ids, targets = encode(tokenizer, [in_chat(tokenizer, text) for text in texts])
+            chosen, rejected = completion_logprobs(model, ids, targets).chunk(2)
+            with torch.no_grad():
+                before = completion_logprobs(reference, ids, targets).chunk(2)
+            return dpo_loss(chosen, rejected, *before, self.beta)
+
+        optimise(model, loss, steps, self.rate, "DPO")
+        return model, tokenizer
+
+
+# The models by the names of their folders, each after the one it starts from.
+STAGES: dict[str, Pretraining | FineTuning | PreferenceTuning] = {
+    "base": Pretraining(hidden_size=128, intermediate_size=344, steps=2800),
+    "sft": FineTuning(start="base", steps=150),
+    "aligned": PreferenceTuning(start="sft", steps=150, rate=1e-4, beta=0.1),
+    "aligned-strong": PreferenceTuning(start="sft", steps=450, rate=3e-4, beta=0.02),
+    "small-base": Pretraining(hidden_size=80, intermediate_size=216, steps=2800),
+    "small-sft": FineTuning(start="small-base", steps=150),
+    "small-aligned": PreferenceTuning(start="small-sft", steps=150, rate=1e-4, beta=0.1),
+}
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A saved model, in single precision, and its tokenizer."""
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is not there: train the stage {folder.name!r} first")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -230,25 +325,28 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes ``questions/*.jsonl`` and ``models/{base,aligned}/`` below the output folder."""
+    """Writes ``questions/*.jsonl`` and a folder of ``models/`` per stage below the output."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--steps", type=int, default=2800, help="pretraining steps")
-    parser.add_argument("--sft-steps", type=int, default=150)
-    parser.add_argument("--dpo-steps", type=int, default=150)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--steps", type=int, help="the most steps a stage takes, for a short trial")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2, help="of torch, on the CPU")
+    parser.add_argument("--threads", type=int, default=1, help="of torch, on the CPU")
     options = parser.parse_args(arguments)
 
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)
     facts = read_facts()
     write_questions(facts, options.output / "questions", options.seed)
-    tokenizer = train_tokenizer(facts, options.seed)
-    base = pretrain(tokenizer, facts, options.steps, options.seed)
-    save(base, tokenizer, options.output / "models" / "base")
-    aligned = align(base, tokenizer, facts, options.sft_steps, options.dpo_steps, options.seed)
-    save(aligned, tokenizer, options.output / "models" / "aligned")
+    folder = options.output / "models"
+    for name in options.stages:
+        stage = STAGES[name]
+        steps = stage.steps if options.steps is None else min(options.steps, stage.steps)
+        wall, cpu = time.perf_counter(), time.process_time()
+        model, tokenizer = stage.train(folder, facts, steps, options.seed)
+        save(model, tokenizer, folder / name)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(f"{name}: {steps} steps, {cpu:.0f} s of CPU time in {wall:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
