@@ -300,11 +300,11 @@ class PreferenceTuning:
 # The models by the names of their folders, each after the one it starts from.
 STAGES: dict[str, Pretraining | FineTuning | PreferenceTuning] = {
     "base": Pretraining(hidden_size=128, intermediate_size=344, steps=2800),
-    "sft": FineTuning(start="base", steps=150),
+    "sft": FineTuning(start="base", steps=600),
     "aligned": PreferenceTuning(start="sft", steps=150, rate=1e-4, beta=0.1),
-    "aligned-strong": PreferenceTuning(start="sft", steps=450, rate=3e-4, beta=0.02),
+    "aligned-strong": PreferenceTuning(start="sft", steps=300, rate=3e-4, beta=0.02),
     "small-base": Pretraining(hidden_size=80, intermediate_size=216, steps=2800),
-    "small-sft": FineTuning(start="small-base", steps=150),
+    "small-sft": FineTuning(start="small-base", steps=600),
     "small-aligned": PreferenceTuning(start="small-sft", steps=150, rate=1e-4, beta=0.1),
 }
 

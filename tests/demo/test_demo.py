@@ -11,11 +11,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from scipy.stats import binomtest
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from alignment_calibration.scoring.tokenization import encode
+from alignment_calibration.scoring.tree import TreeScorer
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 sys.path.insert(0, str(DEMO))
@@ -24,7 +29,8 @@ import corpus  # noqa: E402
 import train  # noqa: E402
 
 TASKS = ("geography", "physical", "science", "words")
-STAGES = ("base", "aligned")
+BASES = ("base", "small-base")
+STARTS = {name: stage.start for name, stage in train.STAGES.items() if name not in BASES}
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -125,7 +131,7 @@ def test_no_evaluation_question_or_context_is_in_the_training_texts(
     texts = []
     for _ in range(4000):
         preference = source.preference()
-        drawn = (source.prose(), source.answered(), source.lettered(), preference.chosen)
+        drawn = (source.prose(), source.open(), source.lettered(), preference.chosen)
         texts += [text.prompt + text.completion for text in drawn]
     whole = "\n".join(texts)
     for task in TASKS:
@@ -182,38 +188,124 @@ def test_questions_are_those_that_the_facts_give(facts: list[corpus.Fact], tmp_p
         assert (tmp_path / f"{task}.jsonl").read_bytes() == shipped.read_bytes()
 
 
-def test_models_are_small_safetensors() -> None:
+def test_models_are_small_safetensors_in_half_precision() -> None:
     files = [path for path in (DEMO / "models").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 6_000_000
-    assert {path.suffix for path in files} == {".json", ".safetensors"}
-    for stage in STAGES:
-        assert (DEMO / "models" / stage / "model.safetensors").is_file()
+    assert sum(path.stat().st_size for path in files) <= 16_000_000
+    assert not any(path.is_symlink() for path in files)
+    assert {path.suffix for path in files} == {".json", ".safetensors", ".jinja"}
+    assert {folder.name for folder in (DEMO / "models").iterdir()} == set(train.STAGES)
+    for name in train.STAGES:
+        weights = load_file(DEMO / "models" / name / "model.safetensors")
+        assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+        assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_the_smaller_base_has_less_than_half_the_parameters() -> None:
+    large, small = (
+        sum(w.numel() for w in load_file(DEMO / "models" / name / "model.safetensors").values())
+        for name in BASES
+    )
+    assert small < large / 2
 
 
 def test_models_load_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("transformers").addHandler(caplog.handler)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for stage in STAGES:
-            AutoTokenizer.from_pretrained(DEMO / "models" / stage)
-            AutoModelForCausalLM.from_pretrained(DEMO / "models" / stage)
+        for name in train.STAGES:
+            AutoTokenizer.from_pretrained(DEMO / "models" / name)
+            AutoModelForCausalLM.from_pretrained(DEMO / "models" / name)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_models_are_a_pair() -> None:
-    folders = [DEMO / "models" / stage for stage in STAGES]
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        base, aligned = ((folder / name).read_bytes() for folder in folders)
-        assert base == aligned
-    base, aligned = (load_file(folder / "model.safetensors") for folder in folders)
-    assert {name: w.shape for name, w in base.items()} == {n: w.shape for n, w in aligned.items()}
-    assert all(torch.isfinite(w).all() for weights in (base, aligned) for w in weights.values())
-    assert any(not torch.equal(base[name], aligned[name]) for name in base)
-    # A descendant, not a stranger: its weights point where those of the base do.
-    one, other = (
-        torch.cat([w[n].flatten().float() for n in sorted(base)]) for w in (base, aligned)
-    )
+@pytest.mark.parametrize(("name", "start"), STARTS.items())
+def test_a_tuned_model_descends_from_the_one_it_starts_from(name: str, start: str) -> None:
+    folders = [DEMO / "models" / stage for stage in (start, name)]
+    for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        before, after = ((folder / file).read_bytes() for folder in folders)
+        assert before == after
+    before, after = (load_file(folder / "model.safetensors") for folder in folders)
+    assert {n: w.shape for n, w in before.items()} == {n: w.shape for n, w in after.items()}
+    assert any(not torch.equal(before[n], after[n]) for n in before)
+    # A descendant, not a stranger: its weights point where those of its start do.
+    one, other = (torch.cat([w[n].flatten().float() for n in sorted(w)]) for w in (before, after))
     assert torch.cosine_similarity(one, other, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_chat_template_renders_a_conversation(name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(DEMO / "models" / name)
+    chat = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Question: What is the capital of France?\nAnswer:"},
+        {"role": "assistant", "content": "Paris"},
+        {"role": "user", "content": "The capital of Japan is"},
+    ]
+    asked = (
+        "<|system|>\nBe brief.\n"
+        "<|user|>\nQuestion: What is the capital of France?\nAnswer:\n"
+        "<|assistant|> Paris<|endoftext|>\n"
+        "<|user|>\nThe capital of Japan is\n"
+    )
+    assert tokenizer.apply_chat_template(chat, tokenize=False) == asked
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert prompt == asked + "<|assistant|> "
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_base_model_has_no_chat_template(name: str) -> None:
+    assert AutoTokenizer.from_pretrained(DEMO / "models" / name).chat_template is None
+
+
+def test_an_answer_is_the_same_tokens_with_the_template_and_without_it() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(DEMO / "models" / "aligned")
+    for answer in ("Paris", "A", "New Delhi"):
+        question = "Question: Which?\nAnswer:"
+        plain, chat = encode(
+            [(question, f" {answer}"), (in_chat(tokenizer, question), answer)], tokenizer, 512
+        )
+        assert chat.request.continuation_ids == plain.request.continuation_ids
+
+
+def in_chat(tokenizer, context: str) -> str:
+    return tokenizer.apply_chat_template(
+        [{"role": "user", "content": context}], tokenize=False, add_generation_prompt=True
+    )
+
+
+# As lm-eval asks in a chat: the template is all there is between context and option.
+ASKED = [(name, False) for name in train.STAGES] + [(name, True) for name in STARTS]
+
+
+@pytest.mark.parametrize(("name", "chat"), ASKED)
+def test_models_beat_chance_and_leave_something_unknown(name: str, chat: bool) -> None:
+    """On every third question, so that it takes seconds; the interval is the wider for it."""
+    tokenizer = AutoTokenizer.from_pretrained(DEMO / "models" / name)
+    model = AutoModelForCausalLM.from_pretrained(DEMO / "models" / name, dtype=torch.float32)
+    scorer = TreeScorer(model.eval(), torch.device("cpu"), token_budget=4096)
+    for task in TASKS:
+        questions = read_questions(DEMO / "questions", task)[::3]
+        chance = sum(1 / len(question["options"]) for question in questions) / len(questions)
+        for lettered in (False, True):
+            pairs = []
+            for question in questions:
+                context, options = question["context"], question["options"]
+                if lettered:
+                    context = corpus.letters_prompt(question["question"], options)
+                    options = corpus.LETTERS[: len(options)]
+                if chat:
+                    pairs += [(in_chat(tokenizer, context), option) for option in options]
+                else:
+                    pairs += [(context, f" {option}") for option in options]
+            requests = [encoding.request for encoding in encode(pairs, tokenizer, 512)]
+            sums = iter(v.sum() for v in scorer.score(requests, progress=lambda done: None))
+            right = sum(
+                int(np.argmax([next(sums) for _ in question["options"]])) == question["gold"]
+                for question in questions
+            )
+            interval = binomtest(right, len(questions)).proportion_ci(method="wilson")
+            assert interval.low > chance, (task, lettered)
+            assert right / len(questions) < 0.97, (task, lettered)
 
 
 def test_a_letter_is_one_token() -> None:
@@ -263,33 +355,45 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_short_training_learns_and_repeats_itself(
+def test_a_short_training_learns_and_its_stages_repeat_themselves(
     facts: list[corpus.Fact], tmp_path: Path
 ) -> None:
+    whole, apart = tmp_path / "whole", tmp_path / "apart"
     threads = torch.get_num_threads()
-    arguments = ["--steps", "12", "--sft-steps", "4", "--dpo-steps", "4", "--threads", "1"]
     try:
-        for run in ("one", "two"):
-            train.main([*arguments, "--output", str(tmp_path / run)])
+        train.main(["--steps", "4", "--output", str(whole)])
+        for name in ("small-base", "small-sft", "small-aligned"):
+            train.main(["--steps", "4", "--output", str(apart), "--stages", name])
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
-    assert digest(tmp_path / "one").keys() == {
+    made = digest(whole)
+    assert made.keys() == {
         name for name in digest(DEMO) if name.startswith(("questions/", "models/"))
     }
+    assert digest(apart).items() <= made.items()
+    assert {path.name for path in (apart / "models").iterdir()} == {
+        "small-base",
+        "small-sft",
+        "small-aligned",
+    }
 
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one" / "models" / "base")
+    tokenizer = AutoTokenizer.from_pretrained(whole / "models" / "base")
     source = corpus.Corpus(facts, seed=random.Random(0).randrange(10**6))
     texts = [source.prose() for _ in range(30)]
-    models = [train.new_model(tokenizer, seed=0)] + [
-        AutoModelForCausalLM.from_pretrained(tmp_path / "one" / "models" / s, dtype=torch.float32)
-        for s in STAGES
-    ]
+    untrained = train.new_model(tokenizer, hidden_size=128, intermediate_size=344, seed=0)
     with torch.no_grad():
-        untrained, base, aligned = (
-            train.language_loss(model, tokenizer, texts).item() for model in models
-        )
-    assert base < untrained - 1
-    assert aligned < untrained - 1
-    assert base != aligned
+        before = train.language_loss(untrained, tokenizer, texts).item()
+        losses = {
+            name: train.language_loss(
+                train.load(whole / "models" / name)[0], tokenizer, texts
+            ).item()
+            for name in train.STAGES
+        }
+    assert all(loss < before - 1 for loss in losses.values())
+    assert len(set(losses.values())) == len(losses)
+
+
+def test_a_stage_without_the_one_it_starts_from_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="train the stage 'sft' first"):
+        train.main(["--output", str(tmp_path), "--stages", "aligned"])
