@@ -23,7 +23,6 @@ from torch.nn import functional
 from tqdm import trange
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -57,6 +56,18 @@ CHAT_TEMPLATE = """\
 """
 
 
+def as_transformers(bpe: Tokenizer) -> PreTrainedTokenizerFast:
+    """The tokenizer as the models' folders hold it."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        model_max_length=CONTEXT_LENGTH,
+        clean_up_tokenization_spaces=False,
+    )
+
+
 def train_tokenizer(facts: Sequence[Fact], seed: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer of `VOCABULARY` tokens, trained on texts of the corpus.
 
@@ -76,14 +87,7 @@ def train_tokenizer(facts: Sequence[Fact], seed: int) -> PreTrainedTokenizerFast
             show_progress=False,
         ),
     )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token=END_OF_TEXT,
-        eos_token=END_OF_TEXT,
-        pad_token=END_OF_TEXT,
-        model_max_length=CONTEXT_LENGTH,
-        clean_up_tokenization_spaces=False,
-    )
+    tokenizer = as_transformers(bpe)
     split = [letter for letter in LETTERS if len(tokenizer.encode(f" {letter}")) != 1]
     if split:
         raise ValueError(f"letters of more than one token: {split}")
@@ -251,7 +255,6 @@ class FineTuning:
         self, models_folder: Path, facts: Sequence[Fact], steps: int, seed: int
     ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         model, tokenizer = load(models_folder / self.start)
-        tokenizer.chat_template = CHAT_TEMPLATE
         corpus = Corpus(taught(facts), seed + 2)
 
         def batch(draw: Callable[[], Text]) -> list[Text]:
@@ -310,11 +313,14 @@ STAGES: dict[str, Pretraining | FineTuning | PreferenceTuning] = {
 
 
 def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A saved model, in single precision, and its tokenizer."""
+    """A saved model, in single precision, and its tokenizer with the template for its tuning."""
     if not folder.is_dir():
         raise SystemExit(f"{folder} is not there: train the stage {folder.name!r} first")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, AutoTokenizer.from_pretrained(folder)
+    # AutoTokenizer would add to the saved configuration where it was loaded from.
+    tokenizer = as_transformers(Tokenizer.from_file(str(folder / "tokenizer.json")))
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return model, tokenizer
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
