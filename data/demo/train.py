@@ -293,8 +293,9 @@ class PreferenceTuning:
             ids, targets = encode(tokenizer, [in_chat(tokenizer, text) for text in texts])
             chosen, rejected = completion_logprobs(model, ids, targets).chunk(2)
             with torch.no_grad():
-                before = completion_logprobs(reference, ids, targets).chunk(2)
-            return dpo_loss(chosen, rejected, *before, self.beta)
+                known = completion_logprobs(reference, ids, targets)
+            reference_chosen, reference_rejected = known.chunk(2)
+            return dpo_loss(chosen, rejected, reference_chosen, reference_rejected, self.beta)
 
         optimise(model, loss, steps, self.rate, "DPO")
         return model, tokenizer

@@ -11,6 +11,7 @@ import yaml
 from scipy.stats import binomtest, false_discovery_control, ttest_rel
 
 from alignment_calibration import compare
+from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.step import write_metrics
@@ -31,7 +32,7 @@ from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
 from alignment_calibration.study.settings import Permuting, Resampling
-from tests.support.gaussian_models import Model, answer, draw_questions, estimated
+from tests.support.gaussian_models import Model, answer, draw_questions, tallied
 from tests.support.simulation import SETTINGS, simulate_pair, write_confidences
 
 RESAMPLING = Resampling(seed=0, resamples=100)
@@ -334,6 +335,6 @@ def test_equal_mass_bins_are_tested_as_they_are_reported():
         base.probabilities, aligned.probabilities, base.gold, names, resamples=1, permutations=1
     ).set_index("metric")
     for name in names:
-        before, after = (estimated(model, name) for model in (base, aligned))
+        before, after = (estimate(*tallied(model, name)) for model in (base, aligned))
         assert found.loc[name, "change"] == pytest.approx(after.value - before.value)
         assert found.loc[name, "p_value"] == pytest.approx(change(before, after).p_value, rel=1e-4)
