@@ -122,6 +122,21 @@ def test_one_fall_counts_only_at_the_false_discovery_rate():
     assert verdicts(changes)[5] == "holds"
 
 
+def test_rates_without_upper_end_leave_open_what_hangs_on_it():
+    changes = study(half_width=0.02, q_value=0.001)
+    changes["rate_ci_high"] = np.nan
+    # Only that something is above can be seen: not that rates fall, nor that one is below another.
+    assert verdicts(changes) == {
+        1: "undecided",
+        2: "undecided",
+        3: "holds",
+        4: "undecided",
+        5: "holds",
+        6: "undecided",
+        7: "undecided",
+    }
+
+
 def test_claims_of_a_study_without_a_method_are_undecided_and_say_so():
     changes = study()
     found = row_of(changes[changes["method"] != MIN], 4)

@@ -121,15 +121,21 @@ class Finding:
 
 def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
     """For every contrast whether its rate is `above` the threshold, `below` it, or `open`."""
-    low = contrasts["rate_ci_low"].fillna(contrasts["change_rate"])
-    # An interval without upper end has a lower one.
-    unbounded = contrasts["rate_ci_low"].notna() & contrasts["rate_ci_high"].isna()
-    high = contrasts["rate_ci_high"].fillna(contrasts["change_rate"]).mask(unbounded, np.inf)
+    low, high = rate_ends(contrasts)
     found = contrasts["q_value"].isna() | (contrasts["q_value"] < SIGNIFICANCE)
     side = pd.Series("open", index=contrasts.index)
     side[low > threshold] = "above"
     side[(high < threshold) & found] = "below"
     return side
+
+
+def rate_ends(contrasts: pd.DataFrame) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Ends of the rates' intervals: infinite without upper end; the rate where there is none."""
+    unbounded = contrasts["rate_ci_low"].notna() & contrasts["rate_ci_high"].isna()
+    return (
+        contrasts["rate_ci_low"].fillna(contrasts["change_rate"]),
+        contrasts["rate_ci_high"].fillna(contrasts["change_rate"]).mask(unbounded, np.inf),
+    )
 
 
 def ece_falls(changes: pd.DataFrame, _: str) -> Finding:
@@ -171,9 +177,11 @@ def ranking_across_tasks(changes: pd.DataFrame, metric: str) -> Finding:
     contrasts = _contrasts(changes, "choice", metric)
     if contrasts.empty:
         return _nothing("Not measured.")
+    ends_of_rates = dict(zip(("low", "high"), rate_ends(contrasts), strict=True))
+    by_task = contrasts.assign(**ends_of_rates)
     rates, low, high = (
-        contrasts.pivot(index="task", columns="pair", values=name).dropna(axis="columns")
-        for name in ("change_rate", "rate_ci_low", "rate_ci_high")
+        by_task.pivot(index="task", columns="pair", values=name).dropna(axis="columns")
+        for name in ("change_rate", "low", "high")
     )
     tasks, pairs = rates.shape
     if tasks < 2 or pairs < 3:
@@ -181,8 +189,12 @@ def ranking_across_tasks(changes: pd.DataFrame, metric: str) -> Finding:
         return Finding("undecided", len(contrasts), reason)
     w = kendall_w(rates.to_numpy())
     evidence, ends = Agreement(w, tasks, pairs), (w, w)
-    if low.shape == high.shape == rates.shape:
-        ends = w_interval(rates.to_numpy(), (high - low).to_numpy())
+    widths = (high - low).to_numpy()
+    if np.isinf(widths).any():
+        reason = Nothing(f"Kendall's W = {w:.3f}, but some rates have no upper end.")
+        return Finding("undecided", tasks * pairs, reason)
+    if widths.any():
+        ends = w_interval(rates.to_numpy(), widths)
         evidence = Agreement(w, tasks, pairs, *ends)
     verdict: Verdict = "undecided"
     if ends[0] >= NEARLY_SAME:
@@ -217,20 +229,20 @@ def choice_against_continuation_sum(changes: pd.DataFrame, metric: str) -> Findi
     One rate is above another if its whole interval is above the other's: a cautious criterion,
     since the intervals come from the same questions.
     """
-    both = _contrasts(changes, "choice", metric).merge(
-        _contrasts(changes, "continuation_sum", metric),
+    of_choice, of_sum = (
+        contrasts.assign(**dict(zip(("low", "high"), rate_ends(contrasts), strict=True)))
+        for method in ("choice", "continuation_sum")
+        for contrasts in [_contrasts(changes, method, metric)]
+    )
+    both = of_choice.merge(
+        of_sum,
         on=["pair", "task"],
         suffixes=("_choice", "_sum"),
     )
     if both.empty:
         return _nothing("No contrast was measured under both methods.")
-    ends = {
-        (end, method): both[f"rate_ci_{end}_{method}"].fillna(both[f"change_rate_{method}"])
-        for end in ("low", "high")
-        for method in ("choice", "sum")
-    }
-    above = ends["low", "choice"] > ends["high", "sum"]
-    below = ends["high", "choice"] < ends["low", "sum"]
+    above = both["low_choice"] > both["high_sum"]
+    below = both["high_choice"] < both["low_sum"]
     verdict: Verdict = "undecided"
     if above.mean() > 0.5:
         verdict = "holds"
