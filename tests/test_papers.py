@@ -68,3 +68,12 @@ def test_studies_in_the_pages_are_valid(page: str, tmp_path: Path) -> None:
     for study in studies:
         (tmp_path / "study.yaml").write_text(study, encoding="utf-8")
         config.load([tmp_path / "study.yaml"], {}, schema)
+
+
+def test_every_test_that_the_promises_name_is_there() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", page)
+    assert named
+    for file, test in named:
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert not test or f"\ndef {test}(" in text, f"{file}::{test}"
