@@ -20,6 +20,7 @@ from alignment_calibration.contract.calibration import ALL_METRICS
 from alignment_calibration.contract.pairs import (
     CHANGES,
     EFFECTS,
+    ESTIMATES,
     PAIR_EFFECTS,
     PERMUTATIONS,
     RANK_PROBABILITIES,
@@ -27,7 +28,12 @@ from alignment_calibration.contract.pairs import (
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.files.parquet import read_identity, write_parquet
-from alignment_calibration.pairs.changes import changes_of_pairs, join_metrics, read_changes
+from alignment_calibration.pairs.changes import (
+    changes_of_pairs,
+    estimates_of,
+    join_metrics,
+    read_changes,
+)
 from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
@@ -185,6 +191,7 @@ def test_files_keep_the_contract(tmp_path, study, changes):
         [
             (changes, CHANGES),
             (join_metrics(files, PAIRS), ALL_METRICS),
+            (estimates_of(replicates), ESTIMATES),
             (effects(replicates, 0), EFFECTS),
             (pair_effects(replicates), PAIR_EFFECTS),
             (rank_probabilities(replicates), RANK_PROBABILITIES),

@@ -6,23 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.reference.claims import evaluate, w_interval
+from alignment_calibration.reference.claims import HARDLY, evaluate, w_interval
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.report.tables.claims import table as claims_table
 from alignment_calibration.report.tables.formats import markdown
-from tests.support.made_changes import make_changes
+from tests.support.made_changes import make_changes, make_estimates
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 
 
 def verdicts(changes, metric="sce_ovr"):
-    found = evaluate(changes)
+    found = evaluate(changes, make_estimates(changes))
     return {claim: found[claim, metric].verdict for claim, m in found if m == metric}
 
 
 def row_of(changes, claim, metric="sce_ovr"):
     """What the table's CSV says of a claim."""
-    claims = claims_table(changes).data
+    claims = claims_table(changes, make_estimates(changes)).data
     return claims[(claims["claim"] == claim) & (claims["metric"] == metric)].iloc[0]
 
 
@@ -61,7 +61,7 @@ TASKS = ["s", "t"]
 SUM, MIN, CHOICE = "continuation_sum", "continuation_min", "choice"
 
 
-def study(half_width=None, q_value=None, **other):
+def study(half_width=None, **other):
     """A study in which all claims hold; `other` overrides rates: `ece_A_s_choice=…`."""
     rates = {}
     for place, pair in enumerate(PAIRS):
@@ -74,17 +74,17 @@ def study(half_width=None, q_value=None, **other):
     for name, rate in other.items():
         metric, pair, task, method = name.split("__")
         rates[pair, task, method, metric] = rate
-    return make_changes(rates, half_width=half_width, q_value=q_value)
+    return make_changes(rates, half_width=half_width)
 
 
 @pytest.mark.parametrize("metric", ["sce", "sce_ovr"])
 def test_every_claim_holds_with_and_without_intervals(metric):
     assert set(verdicts(study(), metric).values()) == {"holds"}
-    assert set(verdicts(study(half_width=0.02, q_value=0.001), metric).values()) == {"holds"}
+    assert set(verdicts(study(half_width=0.02), metric).values()) == {"holds"}
 
 
 def test_wide_intervals_leave_every_claim_undecided():
-    assert set(verdicts(study(half_width=1.0, q_value=0.6)).values()) == {"undecided"}
+    assert set(verdicts(study(half_width=1.0)).values()) == {"undecided"}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_wide_intervals_leave_every_claim_undecided():
 )
 @pytest.mark.parametrize("width", [None, 0.02])
 def test_a_counterexample_makes_a_claim_fail_by_that_metric_only(claim, counterexample, width):
-    changes = study(half_width=width, q_value=None if width is None else 0.001, **counterexample)
+    changes = study(half_width=width, **counterexample)
     assert verdicts(changes)[claim] == "fails"
     other = {"fails"} if claim == 1 else {"holds"}
     assert {verdicts(changes, "sce")[claim]} == other
@@ -112,29 +112,38 @@ def test_an_error_may_fall_by_one_percent_and_hardly_change():
     assert verdicts(study(**{contrast: -0.0099}))[3] == "holds"
     assert verdicts(study(**{contrast: -0.0101}))[3] == "fails"
     # With an interval, all of it has to be on one side.
-    assert verdicts(study(half_width=0.005, q_value=0.001, **{contrast: -0.0099}))[3] == "undecided"
+    assert verdicts(study(half_width=0.005, **{contrast: -0.0099}))[3] == "undecided"
 
 
-def test_one_fall_counts_only_at_the_false_discovery_rate():
-    changes = study(half_width=0.02, q_value=0.2)
+def test_one_fall_counts_only_after_holms_correction():
+    # A fall of 2.2 standard errors: p = 0.014, of one contrast or of six.
+    changes = study(half_width=0.3 * 1.96 / 2.2)
     assert verdicts(changes)[1] == "undecided"
-    assert verdicts(changes)[4] == "undecided"
-    assert verdicts(changes)[5] == "holds"
+    alone = changes[(changes["pair"] == "A") & (changes["task"] == "s")]
+    assert verdicts(alone)[1] == "holds"
+
+
+@pytest.mark.parametrize("true_rate", [0.0, -HARDLY])
+def test_hardly_a_study_finds_a_fall_where_there_is_none(true_rate):
+    # 40 clear rises and 30 contrasts that just do not fall.
+    random = np.random.default_rng(0)
+    claim, metric, method = (4, "sce", MIN) if true_rate else (1, "ece", SUM)
+    keys = [(f"p{i % 7}", f"t{i // 7}", method, metric) for i in range(70)]
+    found = 0
+    for _ in range(200):
+        rates = np.where(np.arange(70) < 40, 0.5, true_rate) + 0.05 * random.normal(size=70)
+        changes = make_changes(dict(zip(keys, rates, strict=True)), half_width=0.05 * 1.96, n=5000)
+        found += verdicts(changes, "sce")[claim] == "holds"
+    # Binomial(200, 0.05) exceeds 20 once in 900 times.
+    assert found <= 20
 
 
 def test_rates_without_upper_end_leave_open_what_hangs_on_it():
-    changes = study(half_width=0.02, q_value=0.001)
+    changes = study(half_width=0.02)
+    estimates = make_estimates(changes)
     changes["rate_ci_high"] = np.nan
-    # Only that something is above can be seen: not that rates fall, nor that one is below another.
-    assert verdicts(changes) == {
-        1: "undecided",
-        2: "undecided",
-        3: "holds",
-        4: "undecided",
-        5: "holds",
-        6: "undecided",
-        7: "undecided",
-    }
+    found = evaluate(changes, estimates)
+    assert {claim for claim in range(1, 8) if found[claim, "sce"].verdict == "undecided"} == {6, 7}
 
 
 def test_claims_of_a_study_without_a_method_are_undecided_and_say_so():

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from alignment_calibration.contract.pairs import CHANGES
+from alignment_calibration.contract.pairs import CHANGES, ESTIMATES
 from alignment_calibration.pairs.ranks import rank_pairs
 
 
@@ -24,6 +24,7 @@ def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):
                 row |= {"rate_ci_low": rate - half_width, "rate_ci_high": rate + half_width}
                 row["change_ci_low"] = base * row["rate_ci_low"]
                 row["change_ci_high"] = base * row["rate_ci_high"]
+                row |= {"base_debiased": row["base"], "aligned_debiased": row["aligned"]}
             row["q_value"] = row["p_value"] = row["p_exchangeable"] = q_value
             row["q_all"] = q_value
         rows.append(row)
@@ -34,3 +35,13 @@ def make_changes(rates, *, base=0.2, half_width=None, q_value=None, n=200):
     changes = changes.astype({"n": "Int64", "truncated": "Int64", "ci_covers": "boolean"})
     changes["rank"] = rank_pairs(changes)
     return changes.sort_values(keys, ignore_index=True)
+
+
+def make_estimates(changes):
+    """Estimates of changes without bias, of base models that are known exactly; None without."""
+    measured = changes[changes["change_ci_low"].notna()]
+    if measured.empty:
+        return None
+    estimates = measured.reindex(columns=ESTIMATES.names, fill_value=0.0)
+    error = (measured["change_ci_high"] - measured["change_ci_low"]) / (2 * 1.96)
+    return estimates.assign(aligned_variance=error**2)

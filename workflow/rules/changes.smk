@@ -42,6 +42,7 @@ rule changes:
         reliability=f"{RESULTS}/reliability.parquet",
         changes=f"{RESULTS}/changes.parquet",
         changes_csv=f"{RESULTS}/changes.csv",
+        estimates=f"{RESULTS}/estimates.parquet",
         alignment_effects=f"{RESULTS}/alignment_effects.parquet",
         pair_effects=f"{RESULTS}/pair_effects.parquet",
         rank_probabilities=f"{RESULTS}/rank_probabilities.parquet",

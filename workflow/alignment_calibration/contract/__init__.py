@@ -10,6 +10,7 @@ TIDY: Final = {
     "reliability": calibration.RELIABILITY,
     "sce_audit": calibration.SCE_AUDIT,
     "changes": pairs.CHANGES,
+    "estimates": pairs.ESTIMATES,
     "rank_probabilities": pairs.RANK_PROBABILITIES,
     "temperature": pairs.TEMPERATURE,
     "multiverse": pairs.MULTIVERSE,

@@ -46,6 +46,24 @@ CHANGES: Final = pa.schema(
     }
 )
 
+#: A row per pair, task, method and metric with an estimate: beside CHANGES, what it takes to test
+#: whether the change rate is above or below any number.
+ESTIMATES: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        "base_bias_low": pa.float64(),  # bounds of the bias that the debiased values still have
+        "base_bias_high": pa.float64(),
+        "aligned_bias_low": pa.float64(),
+        "aligned_bias_high": pa.float64(),
+        "base_variance": pa.float64(),  # of the debiased values
+        "aligned_variance": pa.float64(),
+        "covariance": pa.float64(),
+    }
+)
+
 #: A row per method and metric: what alignment did over all pairs.
 EFFECTS: Final = pa.schema(
     {

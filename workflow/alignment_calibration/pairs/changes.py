@@ -26,6 +26,7 @@ from alignment_calibration.contract.calibration import (
 from alignment_calibration.contract.pairs import (
     CHANGES,
     EFFECTS,
+    ESTIMATES,
     PAIR_EFFECTS,
     PERMUTATIONS,
     RANK_AGREEMENT,
@@ -158,6 +159,29 @@ def judged(changes: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     return changes.reindex(columns=CHANGES.names)
 
 
+def estimates_of(changes: pd.DataFrame) -> pd.DataFrame:
+    """What it takes to test the rates of changes.
+
+    Args:
+        changes: as `read_changes` gives them.
+
+    Returns:
+        Rows of the ESTIMATES contract.
+    """
+    estimated = changes[changes["base_estimate"].notna()]
+    columns: dict[str, list[float]] = {name: [] for name in ESTIMATES.names[4:]}
+    for base, aligned in zip(
+        estimated["base_estimate"], estimated["aligned_estimate"], strict=True
+    ):
+        for stage, found in zip(STAGES, (base, aligned), strict=True):
+            columns[f"{stage}_bias_low"].append(found.bias_low)
+            columns[f"{stage}_bias_high"].append(found.bias_high)
+            columns[f"{stage}_variance"].append(found.standard_error**2)
+        columns["covariance"].append(float(base.contributions @ aligned.contributions))
+    keys = ["pair", *MEASUREMENT]
+    return estimated[keys].assign(**columns).reindex(columns=ESTIMATES.names)
+
+
 def by_pair(
     frames: Mapping[str, pd.DataFrame], pairs: Mapping[str, Mapping[str, str]], schema: pa.Schema
 ) -> pd.DataFrame:
@@ -208,9 +232,9 @@ def write_changes(
         pairs: `base` and `aligned` model of each pair.
         permutations: permutations files, one of each pair.
         permuting: of the ranks of the pairs; its seed also draws the pairs of `effects`.
-        outputs: Parquet files `metrics`, `reliability`, `changes`, `alignment_effects`,
-            `pair_effects`, `rank_probabilities`, `rank_agreement` and `rank_correlations`, and for
-            spreadsheets `metrics_csv` and `changes_csv`.
+        outputs: Parquet files `metrics`, `reliability`, `changes`, `estimates`,
+            `alignment_effects`, `pair_effects`, `rank_probabilities`, `rank_agreement` and
+            `rank_correlations`, and for spreadsheets `metrics_csv` and `changes_csv`.
 
     Raises:
         UserError: if a file is damaged, or the models of a pair answered different questions.
@@ -225,6 +249,7 @@ def write_changes(
         ("metrics", values, ALL_METRICS),
         ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
         ("changes", changes, CHANGES),
+        ("estimates", estimates_of(replicates), ESTIMATES),
         ("alignment_effects", effects(replicates, permuting.seed), EFFECTS),
         ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
         ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),

@@ -59,7 +59,7 @@ FIGURES: Final = {
 TABLES: Final = {
     "changes": Exhibit(("changes",), published=True),
     "ranks": Exhibit(("changes",), published=True),
-    "claims": Exhibit(("changes",), published=True),
+    "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
     "models": Exhibit(("metrics",)),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
