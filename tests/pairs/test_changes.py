@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from scipy.stats import binomtest, false_discovery_control, ttest_rel
+from scipy.stats import binomtest, false_discovery_control, ttest_1samp, ttest_rel
 
 from alignment_calibration import compare
 from alignment_calibration.calibration.bias_aware import estimate
@@ -192,7 +192,7 @@ def test_files_keep_the_contract(tmp_path, study, changes):
             (changes, CHANGES),
             (join_metrics(files, PAIRS), ALL_METRICS),
             (estimates_of(replicates), ESTIMATES),
-            (effects(replicates, 0), EFFECTS),
+            (effects(replicates), EFFECTS),
             (pair_effects(replicates), PAIR_EFFECTS),
             (rank_probabilities(replicates), RANK_PROBABILITIES),
         ]
@@ -244,6 +244,7 @@ def made_changes(values, metric="ece", width=0.0):
                 "method": "choice",
                 "metric": metric,
                 "change": change,
+                "base_estimate": None,
                 "change_replicates": change + width * random.normal(size=500),
             }
             for p, row in enumerate(values)
@@ -252,15 +253,15 @@ def made_changes(values, metric="ece", width=0.0):
     )
 
 
-def test_the_effect_over_pairs_has_the_width_of_pairs_drawn_anew():
-    # Without noise of the questions only the pairs vary: the standard error of their mean.
+def test_the_effect_over_pairs_has_the_interval_of_a_t_test_of_pairs():
+    # Without noise of the questions only the pairs vary.
     pairs = np.random.default_rng(1).normal(0.1, 0.05, size=40)
-    found = effects(made_changes(np.stack([pairs, pairs], axis=1)), seed=0).iloc[0]
+    found = effects(made_changes(np.stack([pairs, pairs], axis=1))).iloc[0]
     assert found.mean_change == pytest.approx(pairs.mean())
-    half = (found.ci_high - found.ci_low) / 2
-    assert half == pytest.approx(1.96 * pairs.std() / np.sqrt(40), rel=0.15)
+    expected = ttest_1samp(pairs, 0).confidence_interval()
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected))
     # One pair has only its questions.
-    found = effects(made_changes([[0.1, 0.1]], width=0.02), seed=0).iloc[0]
+    found = effects(made_changes([[0.1, 0.1]], width=0.02)).iloc[0]
     half = (found.ci_high - found.ci_low) / 2
     assert half == pytest.approx(1.96 * 0.02 / np.sqrt(2), rel=0.15)
 
@@ -273,11 +274,12 @@ def test_the_sign_test_agrees_with_scipy(rises, falls):
 
 def test_pairs_and_tasks_that_worsen_are_counted_by_the_metric_s_direction():
     values = [[0.1, 0.3, -0.1], [0.2, 0.2, 0.2], [-0.1, -0.1, 0.1]]
-    found = effects(made_changes(values, "ece"), 0).iloc[0]
+    found = effects(made_changes(values, "ece")).iloc[0]
     assert found.pairs_worse == 2
+    assert found.tasks_worse == 3
     assert found.sign_p_value == pytest.approx(binomtest(2, 3).pvalue)
-    assert effects(made_changes(values, "accuracy"), 0).iloc[0].pairs_worse == 1
-    assert effects(made_changes(values, "confidence"), 0).pairs_worse.isna().all()
+    assert effects(made_changes(values, "accuracy")).iloc[0].pairs_worse == 1
+    assert effects(made_changes(values, "confidence")).pairs_worse.isna().all()
     assert pair_effects(made_changes(values, "ece")).tasks_worse.tolist() == [2, 3, 1]
     shares = pair_effects(made_changes(values, "accuracy")).share_worse
     assert shares.tolist() == pytest.approx([1 / 3, 0, 2 / 3])

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from alignment_calibration import compare
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables import changes as change_table
+from alignment_calibration.report.tables import headline
 from alignment_calibration.report.tables import models as model_table
 from alignment_calibration.report.tables import ranks as rank_table
 from alignment_calibration.report.tables.cells import percent, rate_cell, value_cell
@@ -318,6 +319,32 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
         ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
         ["t", "X", "aligned", "62.5 [61.5, 63.5]", MISSING],
     ]
+
+
+def test_headline_shows_means_in_points_and_what_worsens():
+    effects = pd.DataFrame(
+        {
+            "method": "choice",
+            "metric": ["accuracy", "confidence", "ece"],
+            "pairs": 7,
+            "tasks": 10,
+            "mean_change": [-0.02, 0.03, 0.05],
+            "mean_debiased": [-0.02, 0.03, 0.03],
+            "ci_low": [-0.03, -0.01, 0.01],
+            "ci_high": [-0.01, 0.07, 0.04],
+            "p_value": [0.001, 0.2, 0.003],
+            "pairs_worse": pd.array([6, None, 5], dtype="Int64"),
+            "tasks_worse": pd.array([10, None, 8], dtype="Int64"),
+        }
+    )
+    text = markdown(headline.table(effects))
+    assert rows_of(text)[2:] == [
+        ["accuracy", "choice", "−2.0 [−3.0, −1.0]", "6 of 7", "10 of 10"],
+        ["confidence", "choice", "3.0 [−1.0, 7.0]", MISSING, MISSING],
+        ["ece", "choice", "5.0 (debiased 3.0) [1.0, 4.0]", "5 of 7", "8 of 10"],
+    ]
+    assert "**3.0 [" not in text
+    assert "**−2.0 [" in text
 
 
 def test_model_table_tells_where_contexts_were_cut():

@@ -11,6 +11,7 @@ TIDY: Final = {
     "sce_audit": calibration.SCE_AUDIT,
     "changes": pairs.CHANGES,
     "estimates": pairs.ESTIMATES,
+    "alignment_effects": pairs.EFFECTS,
     "rank_probabilities": pairs.RANK_PROBABILITIES,
     "temperature": pairs.TEMPERATURE,
     "multiverse": pairs.MULTIVERSE,

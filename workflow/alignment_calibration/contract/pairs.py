@@ -72,9 +72,13 @@ EFFECTS: Final = pa.schema(
         "pairs": pa.int64(),
         "tasks": pa.int64(),
         "mean_change": pa.float64(),  # over pairs and tasks
-        "ci_low": pa.float64(),  # pairs and questions resampled
+        "mean_debiased": pa.float64(),  # less the estimated bias
+        "ci_low": pa.float64(),  # of the mean over all such pairs; with one, over its questions
         "ci_high": pa.float64(),
+        "ci_covers": pa.bool_(),  # as in CHANGES
+        "p_value": pa.float64(),  # of no change in the mean; null where the interval does not cover
         "pairs_worse": pa.int64(),  # by their mean over tasks; null if no direction is worse
+        "tasks_worse": pa.int64(),  # by their mean over pairs
         "sign_p_value": pa.float64(),  # two-sided sign test over pairs
     }
 )
@@ -87,6 +91,7 @@ PAIR_EFFECTS: Final = pa.schema(
         "metric": pa.string(),
         "tasks": pa.int64(),
         "mean_change": pa.float64(),  # over tasks
+        "mean_debiased": pa.float64(),  # less the estimated bias
         "ci_low": pa.float64(),
         "ci_high": pa.float64(),
         "tasks_worse": pa.int64(),  # null if no direction is worse

@@ -231,7 +231,7 @@ def write_changes(
         metrics, reliability: files of each model.
         pairs: `base` and `aligned` model of each pair.
         permutations: permutations files, one of each pair.
-        permuting: of the ranks of the pairs; its seed also draws the pairs of `effects`.
+        permuting: of the ranks of the pairs.
         outputs: Parquet files `metrics`, `reliability`, `changes`, `estimates`,
             `alignment_effects`, `pair_effects`, `rank_probabilities`, `rank_agreement` and
             `rank_correlations`, and for spreadsheets `metrics_csv` and `changes_csv`.
@@ -250,7 +250,7 @@ def write_changes(
         ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
         ("changes", changes, CHANGES),
         ("estimates", estimates_of(replicates), ESTIMATES),
-        ("alignment_effects", effects(replicates, permuting.seed), EFFECTS),
+        ("alignment_effects", effects(replicates), EFFECTS),
         ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
         ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),
         ("rank_agreement", rank_agreement(changes, permuting), RANK_AGREEMENT),

@@ -1,61 +1,69 @@
 """Effects: what alignment did over all pairs, and over all tasks of each pair.
 
 A claim about alignment is a claim about pairs, of which a study has few; questions alone, however
-many, cannot carry it.
+many, cannot carry it. Bias does not average out over tasks or pairs, so its bounds are averaged.
 """
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from alignment_calibration.calibration.estimates import (
+    Estimate,
+    change,
+    contributions,
+    mean_over_tasks,
+)
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
-from alignment_calibration.calibration.resampling import generator, interval
 from alignment_calibration.contract.pairs import EFFECTS, PAIR_EFFECTS
+from alignment_calibration.pairs.mean_estimates import mean_over_pairs
 
 
-def effects(changes: pd.DataFrame, seed: int) -> pd.DataFrame:
+def effects(changes: pd.DataFrame) -> pd.DataFrame:
     """The mean change over pairs and tasks, for every method and metric.
 
-    The interval is of two levels: in each resample the pairs are drawn with replacement, then the
-    questions (Davison & Hinkley 1997, section 3.8). With one pair it speaks of its questions only.
-    The sign test asks whether more pairs rise than fall than chance would make; pairs of no change
-    do not count.
+    The interval takes the pairs for a sample (`mean_estimates.mean_over_pairs`); with one pair it
+    speaks of its questions only. The sign test asks whether more pairs rise than fall than chance
+    would make; pairs of no change do not count.
 
     Args:
         changes: as `changes.read_changes` gives them.
-        seed: of the draws of pairs.
 
     Returns:
         Rows of the EFFECTS contract.
     """
     found = []
     for (method, metric), family in _families(changes):
-        pairs = list(_means_over_tasks(family))
-        means = np.array([mean for _, mean, _ in pairs])
-        replicates = np.stack([replicates for _, _, replicates in pairs], axis=1)
-        random = generator(seed, f"{method} {metric}", "pairs")
-        drawn = random.integers(len(pairs), size=replicates.shape)
-        mean = float(means.mean())
-        resampled = np.take_along_axis(replicates, drawn, axis=1).mean(axis=1)
-        low, high = interval(mean, resampled, METRICS[metric].interval)
-        rises, falls = int((means > 0).sum()), int((means < 0).sum())
+        means = [mean for _, mean, _ in _means_over_tasks(family)]
+        mean = mean_over_pairs(means)
+        low, high = mean.interval()
+        of_pairs = np.array([mean.debiased for mean in means])
+        by_task = family.assign(debiased=[_changed(row).debiased for row in family.itertuples()])
+        of_tasks = by_task.groupby("task")["debiased"].mean().to_numpy()
+        rises, falls = int((of_pairs > 0).sum()), int((of_pairs < 0).sum())
         found.append(
             {
                 "method": method,
                 "metric": metric,
-                "pairs": len(pairs),
-                "tasks": family["task"].nunique(),
-                "mean_change": mean,
+                "pairs": len(means),
+                "tasks": of_tasks.size,
+                "mean_change": mean.value,
+                "mean_debiased": mean.debiased,
                 "ci_low": low,
                 "ci_high": high,
-                "pairs_worse": _worse(metric, means),
+                "ci_covers": METRICS[metric].interval_covers,
+                "p_value": mean.p_value if METRICS[metric].interval_covers else np.nan,
+                "pairs_worse": _worse(metric, of_pairs),
+                "tasks_worse": _worse(metric, of_tasks),
                 "sign_p_value": sign_test(rises, falls),
             }
         )
-    return pd.DataFrame(found, columns=EFFECTS.names).astype({"pairs_worse": "Int64"})
+    types = {"pairs_worse": "Int64", "tasks_worse": "Int64"}
+    return pd.DataFrame(found, columns=EFFECTS.names).astype(types)
 
 
 def sign_test(rises: int, falls: int) -> float:
@@ -76,21 +84,21 @@ def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for (method, metric), family in _families(changes):
-        for pair, mean, replicates in _means_over_tasks(family):
-            of_pair = family.loc[family["pair"] == pair, "change"].to_numpy()
-            low, high = interval(mean, replicates, METRICS[metric].interval)
-            worse = _worse(metric, of_pair)
+        for pair, mean, of_tasks in _means_over_tasks(family):
+            low, high = mean.interval()
+            worse = _worse(metric, of_tasks)
             found.append(
                 {
                     "pair": pair,
                     "method": method,
                     "metric": metric,
-                    "tasks": of_pair.size,
-                    "mean_change": mean,
+                    "tasks": of_tasks.size,
+                    "mean_change": mean.value,
+                    "mean_debiased": mean.debiased,
                     "ci_low": low,
                     "ci_high": high,
                     "tasks_worse": worse,
-                    "share_worse": None if worse is None else worse / of_pair.size,
+                    "share_worse": None if worse is None else worse / of_tasks.size,
                 }
             )
     frame = pd.DataFrame(found, columns=PAIR_EFFECTS.names).astype({"tasks_worse": "Int64"})
@@ -103,14 +111,26 @@ def _families(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataF
         yield (str(method), str(metric)), family
 
 
-def _means_over_tasks(family: pd.DataFrame) -> Iterator[tuple[str, float, Floats]]:
-    """Each pair, its mean change over tasks, and that mean's replicates (shape (R,)).
+def _means_over_tasks(family: pd.DataFrame) -> Iterator[tuple[str, Estimate, Floats]]:
+    """Each pair, its mean change over tasks, and its debiased changes by task."""
+    moved = {(str(row.pair), str(row.task)): _changed(row) for row in family.itertuples()}
+    sizes = {task: found.contributions.size for (_, task), found in sorted(moved.items())}
+    for pair in sorted({pair for pair, _ in moved}):
+        by_task = {task: found for (of, task), found in sorted(moved.items()) if of == pair}
+        of_tasks = np.array([found.debiased for found in by_task.values()])
+        yield pair, mean_over_tasks(by_task, sizes), of_tasks
 
-    Resamples of different tasks are independent; the r-th of each go together.
+
+def _changed(row: Any) -> Estimate:
+    """The estimate of a change; without one, the change itself with the error of its replicates.
+
+    The replicates of pairs go together as their questions do: all answered the same resamples.
     """
-    for pair, rows in family.groupby("pair", sort=True):
-        replicates = np.stack(rows["change_replicates"].tolist()).mean(axis=0)
-        yield str(pair), float(rows["change"].mean()), replicates
+    if row.base_estimate is not None:
+        return change(row.base_estimate, row.aligned_estimate)
+    drawn = row.change_replicates
+    added = contributions(drawn) * math.sqrt(drawn.size)
+    return Estimate(row.change, row.change, 0.0, 0.0, added)
 
 
 def _worse(metric: str, changes: Floats) -> int | None:

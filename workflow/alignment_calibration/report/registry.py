@@ -57,6 +57,7 @@ FIGURES: Final = {
 }
 
 TABLES: Final = {
+    "headline": Exhibit(("alignment_effects",)),
     "changes": Exhibit(("changes",), published=True),
     "ranks": Exhibit(("changes",), published=True),
     "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
