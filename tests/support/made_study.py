@@ -9,6 +9,7 @@ from alignment_calibration.contract.calibration import ALL_METRICS, SCE_AUDIT
 from alignment_calibration.contract.pairs import (
     CHANGES,
     EFFECTS,
+    MAP_PARTS,
     MULTIVERSE,
     RANK_PROBABILITIES,
     TEMPERATURE,
@@ -92,6 +93,7 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
     return {
         "changes": changes[CHANGES.names],
         "alignment_effects": _effects(changes),
+        "map_parts": _map_parts(changes),
         "rank_probabilities": _rank_probabilities(changes, random),
         "temperature": _temperature(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
@@ -115,6 +117,23 @@ def _metrics(changes):
         for stage in ("base", "aligned")
     ]
     return pd.concat(frames, ignore_index=True)[ALL_METRICS.names]
+
+
+def _map_parts(changes):
+    rows = changes[changes["metric"].isin(["ece", "sce"])].drop(columns="change")
+    shares = {"whole": 1, "map": -0.5, "confidences": 1.2, "unshared": 0.3}
+    frames = [
+        rows.assign(
+            part=part,
+            change=share * (rows["aligned"] - rows["base"]),
+            debiased=share * (rows["aligned"] - rows["base"]),
+            ci_low=-0.2,
+            ci_high=0.2,
+            unshared_share=0.1,
+        )
+        for part, share in shares.items()
+    ]
+    return pd.concat(frames, ignore_index=True)[MAP_PARTS.names]
 
 
 def _effects(changes):

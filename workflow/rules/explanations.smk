@@ -13,6 +13,7 @@ rule explanations:
     output:
         temperature=f"{RESULTS}/temperature.parquet",
         decomposition=f"{RESULTS}/decomposition.parquet",
+        map_parts=f"{RESULTS}/map_parts.parquet",
         sce_audit=f"{RESULTS}/sce_audit.parquet",
     log:
         f"{LOGS}/explanations.log",

@@ -13,6 +13,7 @@ TIDY: Final = {
     "estimates": pairs.ESTIMATES,
     "alignment_effects": pairs.EFFECTS,
     "rank_probabilities": pairs.RANK_PROBABILITIES,
+    "map_parts": pairs.MAP_PARTS,
     "temperature": pairs.TEMPERATURE,
     "multiverse": pairs.MULTIVERSE,
     "audit": published.PUBLISHED_AUDIT,

@@ -170,6 +170,23 @@ DECOMPOSITION: Final = pa.schema(
     }
 )
 
+#: A row per pair, task, method, metric (ece, sce) and part: parts of a change that add up to it.
+MAP_PARTS: Final = pa.schema(
+    {
+        "pair": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "metric": pa.string(),
+        # The whole; another map of confidence to accuracy; other confidences; what only one uses.
+        "part": pa.string(),  # whole, map, confidences or unshared
+        "change": pa.float64(),  # this part's contribution to the change
+        "debiased": pa.float64(),  # less the estimated bias
+        "ci_low": pa.float64(),
+        "ci_high": pa.float64(),
+        "unshared_share": pa.float64(),  # of the two models' predictions
+    }
+)
+
 #: A row per task and universe of one pair.
 PAIR_MULTIVERSE: Final = pa.schema(
     {

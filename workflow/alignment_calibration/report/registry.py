@@ -62,6 +62,7 @@ TABLES: Final = {
     "ranks": Exhibit(("changes",), published=True),
     "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
     "models": Exhibit(("metrics",)),
+    "map_parts": Exhibit(("map_parts",)),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
     "audit": Exhibit(("audit", "changes"), own=False, published=True),
