@@ -42,7 +42,9 @@ def table(parts: pd.DataFrame) -> Table:
         "The three add up to the whole.",
         *(opposite(metric, rows) for metric, rows in parts.groupby("metric")),
         "In brackets: 95 % interval; where it leaves out the change, the change less its estimated "
-        "bias is shown as well (debiased).",
+        "bias is shown as well (debiased). With a few hundred questions bins cannot be cut into "
+        "slices, and the map part of sce holds some of the rest: its intervals are indicative "
+        "there (docs/statistics.md).",
     ]
     return Table("Accuracy and calibration told apart", parts, sections, tuple(notes))
 
