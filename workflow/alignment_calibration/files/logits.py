@@ -4,7 +4,7 @@ The logit file of a cell belongs to the scorer; Snakemake knows only the receipt
 says what the file must hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,29 @@ def expected_identity(
         }
     except (KeyError, TypeError) as error:
         raise UserError(f"{model_json}: has no key {error}; delete it and run again") from None
+
+
+def identified_cells(
+    cells: Iterable[Sequence[str]],
+    receipts: Iterable[str],
+    questions: Iterable[str],
+    model_json: str,
+    settings: Mapping[str, str],
+) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+    """The receipt of each of a model's cells, and the identity that its logit file must have.
+
+    Args:
+        cells: task and prompt of each.
+        receipts, questions: files of each, in the same order.
+        model_json, settings: see `expected_identity`.
+
+    Raises:
+        UserError: if a file is missing.
+    """
+    return {
+        (task, prompt): (receipt, expected_identity(model_json, asked, settings))
+        for (task, prompt), receipt, asked in zip(cells, receipts, questions, strict=True)
+    }
 
 
 def write_logits(path: str | Path, rows: pa.Table, identity: Mapping[str, Any]) -> None:
