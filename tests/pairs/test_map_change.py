@@ -86,8 +86,8 @@ def test_one_map_at_another_accuracy_is_no_other_map(name):
     map_holds_0, change_holds_0 = [], []
     for seed in range(100):
         random = np.random.default_rng(seed)
-        asked = draw_questions(random, 1500)
-        base, aligned = (flattened(random, asked, accuracy) for accuracy in (0.55, 0.8))
+        asked = draw_questions(random, 3000)
+        base, aligned = (flattened(random, asked, accuracy) for accuracy in (0.5, 0.85))
         low, high = split_of(base, aligned, name).map.interval()
         map_holds_0.append(low <= 0 <= high)
         low, high = change_of(base, aligned, name).interval()
