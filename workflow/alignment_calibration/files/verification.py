@@ -24,7 +24,12 @@ from alignment_calibration.files.parquet import read_whole
 def verifiable(results: str | Path) -> list[Path]:
     """The files of a study that can be verified, sorted: see `problems`."""
     folder = Path(results)
-    tables = [path for path in folder.rglob("[!.]*.parquet") if path.parent.name != "tables"]
+    # Logit files are read with their receipts.
+    tables = [
+        path
+        for path in folder.rglob("[!.]*.parquet")
+        if "logits" not in path.relative_to(folder).parts
+    ]
     csv_files = [path for path in folder.glob("*.csv") if path.with_suffix(".parquet").is_file()]
     receipts = folder.glob("logits/**/*.receipt.json")
     return sorted([*folder.glob("models/*.json"), *tables, *csv_files, *receipts])
