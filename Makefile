@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores 4 --resources gpu=4
 # The rules run `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo report test lint format architecture clean
+.PHONY: help demo report test lint format architecture files clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -48,6 +48,9 @@ format: .venv/test.stamp  ## Format Python and Snakemake files
 
 architecture: .venv/workflow.stamp  ## Draw the graph of the rules (docs/architecture.md; needs graphviz)
 	$(BIN)/snakemake --rulegraph | tred | dot -Tsvg > docs/images/rules.svg
+
+files: .venv/workflow.stamp  ## Write the data dictionary (docs/files.md)
+	$(BIN)/python -m alignment_calibration.contract.dictionary > docs/files.md
 
 clean:  ## Remove all results and figures of all studies
 	find results figures -mindepth 1 ! -name README.md -delete

@@ -4,99 +4,141 @@ from typing import Final
 
 import pyarrow as pa
 
-#: A row per question and method, sorted by (question_id, method).
-CONFIDENCES: Final = pa.schema(
+from alignment_calibration.contract.columns import (
+    OF_METRIC,
+    PROBABILITY,
+    QUESTIONS,
+    Column,
+    keys,
+    table,
+)
+
+CONFIDENCES: Final = table(
+    "A question and a method; sorted by question_id, method",
     {
-        "question_id": pa.string(),
-        "method": pa.string(),
-        "gold": pa.int16(),
-        "group": pa.string(),
-        "probabilities": pa.list_(pa.float64()),  # sum to 1 over the question's options
-        "letter_mass": pa.float64(),  # probability on the listed letters; null unless `choice`
-        "truncated": pa.bool_(),  # the context of an option lost its left; null where unknown
-    }
+        **keys("question_id", "method"),
+        "gold": Column(pa.int16(), "the right option", "index from 0"),
+        **keys("group"),
+        "probabilities": Column(
+            pa.list_(pa.float64()),
+            "of the question's options, in their order; sum to 1",
+            PROBABILITY,
+        ),
+        "letter_mass": Column(
+            pa.float64(),
+            "what the listed letters have of the whole vocabulary",
+            PROBABILITY,
+            "the method does not read letters",
+        ),
+        "truncated": Column(
+            pa.bool_(), "whether the context of an option lost its left", null="unknown"
+        ),
+    },
 )
 
 #: The keys of a measurement of a model, and so of a change of a pair.
 MEASUREMENT: Final = ["task", "method", "metric"]
 
-#: A row per model, task, method and metric.
-MODEL_METRICS: Final = pa.schema(
-    {
-        "model": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "value": pa.float64(),
-        "ci_low": pa.float64(),
-        "ci_high": pa.float64(),
-        "debiased": pa.float64(),  # null here and below for metrics without an estimate
-        "bias_low": pa.float64(),  # bounds of the bias that `debiased` still has
-        "bias_high": pa.float64(),
-        "contributions": pa.list_(pa.float32()),  # of the questions to the error of `debiased`
-        "n": pa.int64(),
-        "truncated": pa.int64(),  # questions whose context lost its left; null where unknown
-        "replicates": pa.list_(pa.float32()),  # bootstrap values; replicate r: the same questions
-    }
+_NO_ESTIMATE: Final = "the metric has no estimate of its bias"
+_VALUE: Final = {
+    "value": Column(pa.float64(), "the metric", OF_METRIC, "undefined for these answers"),
+    "ci_low": Column(pa.float64(), "lower end of its 95 % interval", OF_METRIC, "no interval"),
+    "ci_high": Column(pa.float64(), "upper end of its 95 % interval", OF_METRIC, "no interval"),
+    "debiased": Column(pa.float64(), "the metric less its estimated bias", OF_METRIC, _NO_ESTIMATE),
+}
+_N: Final = Column(pa.int64(), "number of questions", QUESTIONS)
+_TRUNCATED: Final = Column(
+    pa.int64(), "how many lost the left of their context", QUESTIONS, "unknown"
 )
 
-#: A row per pair, stage, task, method and metric: MODEL_METRICS without what questions add.
-ALL_METRICS: Final = pa.schema(
+MODEL_METRICS: Final = table(
+    "A task, method and metric of the model; sorted by them",
     {
-        "pair": pa.string(),
-        "stage": pa.string(),  # base or aligned
-        "model": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "value": pa.float64(),
-        "ci_low": pa.float64(),
-        "ci_high": pa.float64(),
-        "debiased": pa.float64(),  # less the estimated bias; null for metrics without an estimate
-        "n": pa.int64(),
-        "truncated": pa.int64(),
-    }
+        **keys("model", "task", "method", "metric"),
+        **_VALUE,
+        "bias_low": Column(
+            pa.float64(), "least bias that `debiased` may still have", OF_METRIC, _NO_ESTIMATE
+        ),
+        "bias_high": Column(
+            pa.float64(), "largest bias that `debiased` may still have", OF_METRIC, _NO_ESTIMATE
+        ),
+        "contributions": Column(
+            pa.list_(pa.float32()),
+            "of the questions, in their order, to the error of `debiased`: the root of the sum of "
+            "their squares is its standard error",
+            OF_METRIC,
+            _NO_ESTIMATE,
+        ),
+        "n": _N,
+        "truncated": _TRUNCATED,
+        "replicates": Column(
+            pa.list_(pa.float32()),
+            "bootstrap values; replicate r of every model saw the same questions",
+            OF_METRIC,
+        ),
+    },
 )
 
-#: A row per task, method, part and confidence of one model.
-MODEL_RELIABILITY: Final = pa.schema(
+ALL_METRICS: Final = table(
+    "A task, method and metric of a pair's base or aligned model; sorted by pair, stage, task, "
+    "method, metric. A model that serves several pairs stands under each",
     {
-        "model": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "part": pa.string(),  # bin, or a point of the smooth curve
-        "left": pa.float64(),  # edges of the bin; null on the curve
-        "right": pa.float64(),
-        "confidence": pa.float64(),  # mean of the bin; null where it is empty
-        "accuracy": pa.float64(),
-        "low": pa.float64(),  # pointwise 95 % bootstrap band of the curve; null in bins
-        "high": pa.float64(),
-        "questions": pa.float64(),  # in the bin; on the curve, their effective number nearby
-    }
+        **keys("pair", "stage", "model", "task", "method", "metric"),
+        **_VALUE,
+        "n": _N,
+        "truncated": _TRUNCATED,
+    },
 )
 
-#: A row per pair, stage, task, method, part and confidence.
-RELIABILITY: Final = pa.schema(
-    [
-        pa.field("pair", pa.string()),
-        pa.field("stage", pa.string()),  # base or aligned
-        *MODEL_RELIABILITY,
-    ]
+_BIN: Final = "on the smooth curve"
+_CURVE: Final = "in bins"
+_EMPTY: Final = "the bin is empty"
+_DIAGRAM: Final = {
+    "part": Column(pa.string(), "`bin`, or `curve`: a point of the smooth curve"),
+    "left": Column(pa.float64(), "lower edge of the bin", PROBABILITY, _BIN),
+    "right": Column(pa.float64(), "upper edge of the bin", PROBABILITY, _BIN),
+    "confidence": Column(
+        pa.float64(), "mean confidence in the bin, or the curve's abscissa", PROBABILITY, _EMPTY
+    ),
+    "accuracy": Column(
+        pa.float64(), "share of right answers in the bin, or at the point", PROBABILITY, _EMPTY
+    ),
+    "low": Column(
+        pa.float64(), "lower end of the curve's pointwise 95 % bootstrap band", PROBABILITY, _CURVE
+    ),
+    "high": Column(
+        pa.float64(), "upper end of the curve's pointwise 95 % bootstrap band", PROBABILITY, _CURVE
+    ),
+    "questions": Column(
+        pa.float64(), "in the bin; on the curve, their effective number nearby", QUESTIONS
+    ),
+}
+
+MODEL_RELIABILITY: Final = table(
+    "A bin or a point of the curve, of a task and method of the model",
+    {**keys("model", "task", "method"), **_DIAGRAM},
 )
 
-#: A row per model, task and method: what the published static calibration error measures.
-SCE_AUDIT: Final = pa.schema(
+RELIABILITY: Final = table(
+    "A bin or a point of the curve, of a task and method of a pair's base or aligned model",
+    {**keys("pair", "stage", "model", "task", "method"), **_DIAGRAM},
+)
+
+SCE_AUDIT: Final = table(
+    "A task and method of a model: what the published static calibration error measures",
     {
-        "model": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "options": pa.float64(),  # mean number per question
-        "accuracy": pa.float64(),
-        "confidence": pa.float64(),
-        "ece": pa.float64(),
-        "sce": pa.float64(),
-        "sce_ovr": pa.float64(),
-        "closed_form": pa.float64(),  # (K - 3 + 2 max(accuracy, confidence)) / K
-        "n": pa.int64(),
-    }
+        **keys("model", "task", "method"),
+        "options": Column(pa.float64(), "mean number of options of a question", "options"),
+        "accuracy": Column(pa.float64(), "share of right answers", PROBABILITY),
+        "confidence": Column(pa.float64(), "mean confidence", PROBABILITY),
+        "ece": Column(pa.float64(), "expected calibration error", PROBABILITY),
+        "sce": Column(pa.float64(), "static calibration error, of label frequencies", PROBABILITY),
+        "sce_ovr": Column(
+            pa.float64(), "the same of one-vs-rest accuracies, as was published", PROBABILITY
+        ),
+        "closed_form": Column(
+            pa.float64(), "(K − 3 + 2 max(accuracy, confidence)) / K of K options", PROBABILITY
+        ),
+        "n": _N,
+    },
 )

@@ -4,220 +4,356 @@ from typing import Final
 
 import pyarrow as pa
 
-#: A row per task, method and metric of one pair.
-PERMUTATIONS: Final = pa.schema(
-    {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "p_exchangeable": pa.float64(),  # two-sided; null where the metric is undefined
-        "truncated": pa.int64(),  # questions whose context either model lost a part of, or null
-    }
+from alignment_calibration.contract.columns import (
+    OF_METRIC,
+    PROBABILITY,
+    QUESTIONS,
+    Column,
+    keys,
+    table,
 )
 
-#: A row per pair, task, method and metric. Of the published study, all but the change, its rate and
-#: rank is null.
-CHANGES: Final = pa.schema(
+_SHARE: Final = "share"
+_RATE: Final = "share of the base"
+_CHANGE: Final = {
+    "base": Column(pa.float64(), "the metric of the base model", OF_METRIC, "undefined"),
+    "aligned": Column(pa.float64(), "the metric of the aligned model", OF_METRIC, "undefined"),
+    "change": Column(pa.float64(), "aligned − base", OF_METRIC, "a value is missing"),
+}
+_NO_ESTIMATE: Final = "the metric has no estimate of its bias"
+_N: Final = Column(pa.int64(), "number of questions", QUESTIONS)
+
+PERMUTATIONS: Final = table(
+    "A task, method and metric of the pair",
     {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "base": pa.float64(),
-        "aligned": pa.float64(),
-        "base_debiased": pa.float64(),  # less the estimated bias; null without an estimate
-        "aligned_debiased": pa.float64(),
-        "change": pa.float64(),  # aligned - base
-        "change_rate": pa.float64(),  # change / base; null where base is 0
-        "change_ci_low": pa.float64(),
-        "change_ci_high": pa.float64(),
-        "rate_ci_low": pa.float64(),  # null if rates of the metric have no interval
-        "rate_ci_high": pa.float64(),  # null as well if the interval has no upper end
-        "ci_covers": pa.bool_(),  # whether such intervals were seen to hold the truth
-        "p_value": pa.float64(),  # of no change, two-sided: change_ci is its inverse
-        "q_value": pa.float64(),  # over the contrasts of the method and metric
-        "q_all": pa.float64(),  # over all that were tested
-        "p_exchangeable": pa.float64(),  # of predictions that can be exchanged, by permutation
-        "mde": pa.float64(),  # smallest change that four of five such samples would show
-        "n": pa.int64(),
-        "truncated": pa.int64(),  # questions cut for base or aligned model; null where unknown
-        "rank": pa.int64(),  # of change_rate, largest first, ties share the smaller; null if none
-    }
+        **keys("pair", "task", "method", "metric"),
+        "p_exchangeable": Column(
+            pa.float64(),
+            "two-sided p-value, by permutation, of predictions that can be exchanged",
+            PROBABILITY,
+            "the metric is undefined",
+        ),
+        "truncated": Column(
+            pa.int64(), "how many lost the left of their context, in either model",
+            QUESTIONS, "unknown",
+        ),
+    },
+)  # fmt: skip
+
+CHANGES: Final = table(
+    "A pair, task, method and metric; sorted by them. Of the published study all is missing but "
+    "change, change_rate and rank",
+    {
+        **keys("pair", "task", "method", "metric"),
+        "base": _CHANGE["base"],
+        "aligned": _CHANGE["aligned"],
+        "base_debiased": Column(
+            pa.float64(), "base less its estimated bias", OF_METRIC, _NO_ESTIMATE
+        ),
+        "aligned_debiased": Column(
+            pa.float64(), "aligned less its estimated bias", OF_METRIC, _NO_ESTIMATE
+        ),
+        "change": _CHANGE["change"],
+        "change_rate": Column(pa.float64(), "change / base", _RATE, "base is 0 or missing"),
+        "change_ci_low": Column(
+            pa.float64(), "lower end of the change's 95 % interval", OF_METRIC, "no interval"
+        ),
+        "change_ci_high": Column(
+            pa.float64(), "upper end of the change's 95 % interval", OF_METRIC, "no interval"
+        ),
+        "rate_ci_low": Column(
+            pa.float64(),
+            "lower end of the rate's 95 % interval",
+            _RATE,
+            "rates of the metric have no interval",
+        ),
+        "rate_ci_high": Column(
+            pa.float64(),
+            "upper end of the rate's 95 % interval",
+            _RATE,
+            "as for the lower end, or the interval has no upper end",
+        ),
+        "ci_covers": Column(
+            pa.bool_(), "whether such intervals were seen to hold the truth", null="published study"
+        ),
+        "p_value": Column(
+            pa.float64(),
+            "of no change, two-sided; the change's interval is its inverse",
+            PROBABILITY,
+            "not tested",
+        ),
+        "q_value": Column(
+            pa.float64(),
+            "p_value adjusted over the contrasts of the method and metric (Benjamini-Hochberg)",
+            PROBABILITY,
+            "not tested",
+        ),
+        "q_all": Column(
+            pa.float64(), "p_value adjusted over all that were tested", PROBABILITY, "not tested"
+        ),
+        "p_exchangeable": Column(
+            pa.float64(),
+            "of predictions that can be exchanged, two-sided, by permutation",
+            PROBABILITY,
+            "not tested",
+        ),
+        "mde": Column(
+            pa.float64(),
+            "smallest change that four of five such samples would show",
+            OF_METRIC,
+            _NO_ESTIMATE,
+        ),
+        "n": Column(pa.int64(), "number of questions", QUESTIONS, "published study"),
+        "truncated": Column(
+            pa.int64(), "how many lost the left of their context, in either model",
+            QUESTIONS, "unknown",
+        ),
+        "rank": Column(
+            pa.int64(),
+            "of change_rate among the pairs, largest first; ties share the smaller (1, 2, 2, 4)",
+            "rank from 1",
+            "no rate",
+        ),
+    },
+)  # fmt: skip
+
+_BIAS: Final = {
+    f"{stage}_bias_{side}": Column(
+        pa.float64(), f"{word} bias that the {stage} model's debiased value may still have",
+        OF_METRIC,
+    )
+    for stage in ("base", "aligned")
+    for side, word in (("low", "least"), ("high", "largest"))
+}  # fmt: skip
+
+ESTIMATES: Final = table(
+    "A pair, task, method and metric with an estimate: beside the changes, what it takes to test "
+    "whether a rate is above or below any number",
+    {
+        **keys("pair", "task", "method", "metric"),
+        **_BIAS,
+        "base_variance": Column(
+            pa.float64(), "of the base model's debiased value", "the metric's, squared"
+        ),
+        "aligned_variance": Column(
+            pa.float64(), "of the aligned model's debiased value", "the metric's, squared"
+        ),
+        "covariance": Column(pa.float64(), "of the two", "the metric's, squared"),
+    },
 )
 
-#: A row per pair, task, method and metric with an estimate: beside CHANGES, what it takes to test
-#: whether the change rate is above or below any number.
-ESTIMATES: Final = pa.schema(
+_MEAN: Final = {
+    "mean_debiased": Column(pa.float64(), "the mean change less the estimated bias", OF_METRIC),
+    "ci_low": Column(
+        pa.float64(), "lower end of the mean's 95 % interval", OF_METRIC, "no interval"
+    ),
+    "ci_high": Column(
+        pa.float64(), "upper end of the mean's 95 % interval", OF_METRIC, "no interval"
+    ),
+}
+_NO_DIRECTION: Final = "no direction of the metric is worse"
+
+EFFECTS: Final = table(
+    "A method and metric: what alignment did over all pairs. With several pairs intervals and "
+    "p-values are of the mean over all such pairs, with one of the mean over its questions",
     {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "base_bias_low": pa.float64(),  # bounds of the bias that the debiased values still have
-        "base_bias_high": pa.float64(),
-        "aligned_bias_low": pa.float64(),
-        "aligned_bias_high": pa.float64(),
-        "base_variance": pa.float64(),  # of the debiased values
-        "aligned_variance": pa.float64(),
-        "covariance": pa.float64(),
-    }
+        **keys("method", "metric"),
+        "pairs": Column(pa.int64(), "number of pairs", "pairs"),
+        "tasks": Column(pa.int64(), "number of tasks", "tasks"),
+        "mean_change": Column(pa.float64(), "over pairs and tasks", OF_METRIC),
+        **_MEAN,
+        "ci_covers": Column(pa.bool_(), "whether such intervals were seen to hold the truth"),
+        "p_value": Column(
+            pa.float64(),
+            "of no change in the mean",
+            PROBABILITY,
+            "the interval does not cover",
+        ),
+        "pairs_worse": Column(
+            pa.int64(), "pairs that are worse in the mean over tasks", "pairs", _NO_DIRECTION
+        ),
+        "tasks_worse": Column(
+            pa.int64(), "tasks that are worse in the mean over pairs", "tasks", _NO_DIRECTION
+        ),
+        "sign_p_value": Column(
+            pa.float64(), "two-sided sign test over pairs, of as many rising as falling",
+            PROBABILITY,
+        ),
+    },
+)  # fmt: skip
+
+PAIR_EFFECTS: Final = table(
+    "A pair, method and metric: what alignment did over all tasks",
+    {
+        **keys("pair", "method", "metric"),
+        "tasks": Column(pa.int64(), "number of tasks", "tasks"),
+        "mean_change": Column(pa.float64(), "over tasks", OF_METRIC),
+        **_MEAN,
+        "tasks_worse": Column(pa.int64(), "tasks that are worse", "tasks", _NO_DIRECTION),
+        "share_worse": Column(pa.float64(), "of the tasks", _SHARE, _NO_DIRECTION),
+    },
 )
 
-#: A row per method and metric: what alignment did over all pairs.
-EFFECTS: Final = pa.schema(
+RANK_PROBABILITIES: Final = table(
+    "A pair and a rank that it may have, of a task, method and metric; sorted by task, method, "
+    "metric, pair, rank",
     {
-        "method": pa.string(),
-        "metric": pa.string(),
-        "pairs": pa.int64(),
-        "tasks": pa.int64(),
-        "mean_change": pa.float64(),  # over pairs and tasks
-        "mean_debiased": pa.float64(),  # less the estimated bias
-        "ci_low": pa.float64(),  # of the mean over all such pairs; with one, over its questions
-        "ci_high": pa.float64(),
-        "ci_covers": pa.bool_(),  # as in CHANGES
-        "p_value": pa.float64(),  # of no change in the mean; null where the interval does not cover
-        "pairs_worse": pa.int64(),  # by their mean over tasks; null if no direction is worse
-        "tasks_worse": pa.int64(),  # by their mean over pairs
-        "sign_p_value": pa.float64(),  # two-sided sign test over pairs
-    }
+        **keys("task", "method", "metric", "pair"),
+        "rank": Column(
+            pa.int64(), "by change rate among the pairs, largest first", "rank from 1"
+        ),
+        "probability": Column(
+            pa.float64(), "share of the bootstrap resamples in which the pair has it", PROBABILITY
+        ),
+    },
+)  # fmt: skip
+
+RANK_AGREEMENT: Final = table(
+    "A method and metric: do the tasks rank the pairs alike?",
+    {
+        **keys("method", "metric"),
+        "tasks": Column(pa.int64(), "number of tasks", "tasks"),
+        "pairs": Column(pa.int64(), "those with a rate on every task", "pairs"),
+        "kendall_w": Column(
+            pa.float64(),
+            "Kendall's coefficient of concordance: 0 none, 1 the same ranking",
+            "number from 0 to 1",
+            "fewer than two tasks or pairs, or all tied",
+        ),
+        "p_value": Column(
+            pa.float64(), "of so much agreement among random rankings", PROBABILITY, "no kendall_w"
+        ),
+    },
 )
 
-#: A row per pair, method and metric: what alignment did over all tasks.
-PAIR_EFFECTS: Final = pa.schema(
+RANK_CORRELATIONS: Final = table(
+    "Two tasks, of a method and metric: do they rank the pairs alike?",
     {
-        "pair": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "tasks": pa.int64(),
-        "mean_change": pa.float64(),  # over tasks
-        "mean_debiased": pa.float64(),  # less the estimated bias
-        "ci_low": pa.float64(),
-        "ci_high": pa.float64(),
-        "tasks_worse": pa.int64(),  # null if no direction is worse
-        "share_worse": pa.float64(),
-    }
+        **keys("method", "metric", "task"),
+        "other_task": Column(pa.string(), "the other task, by its slug in the config"),
+        "pairs": Column(pa.int64(), "those with a rate on every task", "pairs"),
+        "kendall_tau": Column(
+            pa.float64(), "Kendall's τ-b", "number from −1 to 1", "a task ties all pairs"
+        ),
+    },
 )
 
-#: A row per task, method, metric, pair and possible rank.
-RANK_PROBABILITIES: Final = pa.schema(
+_BEFORE_AND_AFTER: Final = {
+    f"{what}_{when}": Column(
+        pa.float64(),
+        f"{'the change' if what == 'change' else f'the metric of the {what} model'} "
+        f"{when} {'the temperatures' if what == 'change' else 'its temperature'}",
+        OF_METRIC,
+        "undefined",
+    )
+    for what in ("base", "aligned", "change")
+    for when in ("before", "after")
+}
+
+TEMPERATURE: Final = table(
+    "A pair, task, method, variant and metric; sorted by them: how much of a change one number "
+    "takes back",
     {
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "pair": pa.string(),
-        "rank": pa.int64(),
-        "probability": pa.float64(),  # share of bootstrap resamples
-    }
+        **keys("pair", "task", "method"),
+        "variant": Column(
+            pa.string(),
+            "`nll`: each model's temperature fits its answers, in two folds; `daca`: the aligned "
+            "model's fits the base model's confidence, without labels",
+        ),
+        **keys("metric"),
+        "base_temperature": Column(
+            pa.float64(), "of the base model, the geometric mean of the folds'", "above 0"
+        ),
+        "aligned_temperature": Column(
+            pa.float64(), "of the aligned model, likewise", "above 0", "the models agree nowhere"
+        ),
+        **_BEFORE_AND_AFTER,
+        "removed": Column(
+            pa.float64(), "1 − change_after / change_before", "share of the change", "no change"
+        ),
+        "n": _N,
+    },
 )
 
-#: A row per method and metric.
-RANK_AGREEMENT: Final = pa.schema(
+DECOMPOSITION: Final = table(
+    "A part of a change that adds up over a split's parts, of a pair, task, method and metric",
     {
-        "method": pa.string(),
-        "metric": pa.string(),
-        "tasks": pa.int64(),
-        "pairs": pa.int64(),  # those with a rate on every task
-        "kendall_w": pa.float64(),
-        "p_value": pa.float64(),
-    }
+        **keys("pair", "task", "method", "metric"),
+        "split": Column(pa.string(), "`agreement` of the two models, or `correctness`"),
+        "part": Column(
+            pa.string(),
+            "`agree`, `disagree`; or `both_right`, `only_base_right`, `only_aligned_right`, "
+            "`both_wrong`",
+        ),
+        "change": Column(pa.float64(), "what the part's questions add to the change", OF_METRIC),
+        "questions": Column(pa.int64(), "in the part", QUESTIONS),
+    },
 )
 
-#: A row per method, metric and two tasks.
-RANK_CORRELATIONS: Final = pa.schema(
+MAP_PARTS: Final = table(
+    "A part of a change of ece or sce that adds up to it, of a pair, task and method",
     {
-        "method": pa.string(),
-        "metric": pa.string(),
-        "task": pa.string(),
-        "other_task": pa.string(),
-        "pairs": pa.int64(),
-        "kendall_tau": pa.float64(),
-    }
+        **keys("pair", "task", "method", "metric"),
+        "part": Column(
+            pa.string(),
+            "`whole`; `map`: another map of confidence to accuracy; `confidences`: others at the "
+            "same map; `unshared`: what only one of the models uses",
+        ),
+        "change": Column(pa.float64(), "what the part adds to the change", OF_METRIC),
+        "debiased": Column(pa.float64(), "the same less its estimated bias", OF_METRIC),
+        "ci_low": Column(pa.float64(), "lower end of its 95 % interval", OF_METRIC),
+        "ci_high": Column(pa.float64(), "upper end of its 95 % interval", OF_METRIC),
+        "unshared_share": Column(
+            pa.float64(), "of the two models' predictions in bins that one does not use", _SHARE
+        ),
+    },
 )
 
-#: A row per pair, task, method, variant and metric.
-TEMPERATURE: Final = pa.schema(
+_UNIVERSE: Final = {
+    **keys("metric"),
+    "bins": Column(pa.int64(), "number of bins", "bins", "the metric has no bins"),
+    "binning": Column(pa.string(), "`equal_width` or `equal_mass`", null="the metric has no bins"),
+    "reading": Column(pa.string(), "`sum`, `mean_token`, `mean_byte`, `min` or `letters`"),
+}
+
+PAIR_MULTIVERSE: Final = table(
+    "A task of the pair in a universe: a metric, its bins and a reading; sorted by them",
     {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "variant": pa.string(),  # nll: each model by its answers; daca: aligned by base, no labels
-        "metric": pa.string(),
-        "base_temperature": pa.float64(),  # geometric mean of the folds'
-        "aligned_temperature": pa.float64(),
-        "base_before": pa.float64(),
-        "base_after": pa.float64(),
-        "aligned_before": pa.float64(),
-        "aligned_after": pa.float64(),
-        "change_before": pa.float64(),
-        "change_after": pa.float64(),
-        "removed": pa.float64(),  # share of the change: 1 - after / before; null if before is 0
-        "n": pa.int64(),
-    }
+        **keys("pair", "task"),
+        **_UNIVERSE,
+        **_CHANGE,
+        "change_debiased": Column(
+            pa.float64(), "the change less its estimated bias", OF_METRIC, _NO_ESTIMATE
+        ),
+        "p_value": Column(pa.float64(), "of no change, two-sided", PROBABILITY, _NO_ESTIMATE),
+    },
 )
 
-#: A row per pair, task, method, metric, split and part: shares of a change that add up to it.
-DECOMPOSITION: Final = pa.schema(
-    {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        "split": pa.string(),  # agreement or correctness
-        "part": pa.string(),
-        "change": pa.float64(),  # this part's contribution to the change
-        "questions": pa.int64(),
-    }
-)
+_SHARE_OF_CONTRASTS: Final = (_SHARE, "the metric has no test")
 
-#: A row per pair, task, method, metric (ece, sce) and part: parts of a change that add up to it.
-MAP_PARTS: Final = pa.schema(
+MULTIVERSE: Final = table(
+    "A universe: a metric, its bins and a reading",
     {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "method": pa.string(),
-        "metric": pa.string(),
-        # The whole; another map of confidence to accuracy; other confidences; what only one uses.
-        "part": pa.string(),  # whole, map, confidences or unshared
-        "change": pa.float64(),  # this part's contribution to the change
-        "debiased": pa.float64(),  # less the estimated bias
-        "ci_low": pa.float64(),
-        "ci_high": pa.float64(),
-        "unshared_share": pa.float64(),  # of the two models' predictions
-    }
-)
-
-#: A row per task and universe of one pair.
-PAIR_MULTIVERSE: Final = pa.schema(
-    {
-        "pair": pa.string(),
-        "task": pa.string(),
-        "metric": pa.string(),
-        "bins": pa.int64(),  # null for metrics without bins
-        "binning": pa.string(),  # equal_width or equal_mass; null for metrics without bins
-        "reading": pa.string(),  # sum, mean_token, mean_byte, min or letters
-        "base": pa.float64(),
-        "aligned": pa.float64(),
-        "change": pa.float64(),
-        "change_debiased": pa.float64(),  # its sign is that of what the test finds
-        "p_value": pa.float64(),  # of no change, two-sided; null without an estimate
-    }
-)
-
-#: A row per universe: how much worse over all contrasts, and shares of these.
-MULTIVERSE: Final = pa.schema(
-    {
-        "metric": pa.string(),
-        "bins": pa.int64(),
-        "binning": pa.string(),
-        "reading": pa.string(),
-        "contrasts": pa.int64(),
-        "worsening": pa.float64(),  # factor; above 1 the metric got worse
-        "worsening_ci_low": pa.float64(),
-        "worsening_ci_high": pa.float64(),
-        # Significantly, at a false discovery rate of 5 %; null for metrics without an estimate.
-        "worse": pa.float64(),
-        "better": pa.float64(),
-        "undecided": pa.float64(),
-    }
-)
+        **_UNIVERSE,
+        "contrasts": Column(pa.int64(), "pairs × tasks", "contrasts"),
+        "worsening": Column(
+            pa.float64(), "mean of aligned over mean of base, so that above 1 is worse",
+            "factor", "a mean is 0",
+        ),
+        "worsening_ci_low": Column(
+            pa.float64(), "lower end of its 95 % interval", "factor", "one contrast, or a mean is 0"
+        ),
+        "worsening_ci_high": Column(
+            pa.float64(), "upper end of its 95 % interval", "factor", "one contrast, or a mean is 0"
+        ),
+        "worse": Column(
+            pa.float64(), "contrasts that are worse, at a false discovery rate of 5 %",
+            *_SHARE_OF_CONTRASTS,
+        ),
+        "better": Column(
+            pa.float64(), "contrasts that are better, at a false discovery rate of 5 %",
+            *_SHARE_OF_CONTRASTS,
+        ),
+        "undecided": Column(pa.float64(), "the other contrasts", *_SHARE_OF_CONTRASTS),
+    },
+)  # fmt: skip

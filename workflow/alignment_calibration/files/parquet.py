@@ -33,9 +33,12 @@ def write_parquet(
     metadata = {_DIGEST_KEY: values_digest(table).encode()}
     if identity is not None:
         metadata[IDENTITY_KEY] = canonical_json(identity).encode()
+    # Without the columns' descriptions: what is said of a column is no part of its values, and the
+    # bytes of a questions file decide which logit files are of it.
+    fields = [field.remove_metadata() for field in table.schema]
     with atomic_path(path) as temporary:
         pq.write_table(
-            table.replace_schema_metadata(metadata),
+            table.cast(pa.schema(fields, metadata)),
             temporary,
             compression="zstd",
             write_page_checksum=True,  # a flipped bit is found on reading
