@@ -191,6 +191,29 @@ def test_an_overwritten_csv_is_an_error_that_names_it(study: Study) -> None:
     assert "changes" in study.planned()
 
 
+def test_another_config_that_snakemake_is_told_to_overlook_is_an_error_that_names_a_file(
+    study: Study,
+) -> None:
+    before = study.cells()
+    study.write({**study.config, "statistics": {"resamples": 20, "permutations": 20, "bins": 7}})
+    told = "was made under another config than this"
+    touched = study.run("--touch")
+    assert touched.returncode != 0
+    assert touched.stderr.count(told) == 1
+    by_dates = ("--rerun-triggers", "mtime")
+    assert "Nothing to be done" in study.run(*by_dates).stderr
+    reading = study.run(*by_dates, "--forcerun", "tables")
+    assert reading.returncode != 0
+    assert told in reading.stderr
+    verified = study.run(targets=["verify"])
+    assert verified.returncode != 0
+    for file in ("metrics/base", "permutations/Demo", "changes", "temperature"):
+        assert f"results/{STUDY}/{file}.parquet: {told}" in verified.stderr
+    assert study.run().returncode == 0
+    assert study.run(targets=["verify"]).returncode == 0
+    assert study.cells() == before
+
+
 def test_verify_finds_what_no_date_tells(study: Study) -> None:
     whole = study.run(targets=["verify"])
     assert whole.returncode == 0, whole.stderr

@@ -27,6 +27,10 @@ rule permutations:
             metrics=STUDY["metrics"],
             tasks=TASKS,
         ),
+        origin=lambda w: origin(
+            rules.permutations.params.slice,
+            given_confidences(STUDY["pairs"][w.pair].values()),
+        ),
     script:
         "../scripts/permutations.py"
 
@@ -61,6 +65,14 @@ rule changes:
         code=code("changes"),
         slice=statistics_slice(
             "permutations", "seed", models=MODELS, pairs=STUDY["pairs"]
+        ),
+        origin=lambda w: origin(
+            rules.changes.params.slice,
+            {
+                **given("metrics", "metrics/{model}.parquet", model=MODELS),
+                **given("metrics", "reliability/{model}.parquet", model=MODELS),
+                **given("permutations", "permutations/{pair}.parquet", pair=PAIRS),
+            },
         ),
     script:
         "../scripts/changes.py"

@@ -1,9 +1,13 @@
 # Helper functions of all rules. Nothing heavy is imported here: neither torch nor pandas.
+import json
 import re
 import subprocess
 import sys
+from functools import cache
 from glob import escape, glob
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import alignment_calibration
 from alignment_calibration.errors import UserError
@@ -66,9 +70,6 @@ PROMPTS = {
     ]
     for task in TASKS
 }
-# The tasks and prompts of a model's cells, in this order.
-CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
-
 # Every task × prompt: with a model, a cell.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
@@ -139,6 +140,85 @@ def code(script, *by_name):
     return digest_of_code(WORKFLOW / "scripts" / f"{script}.py", *modules)
 
 
+def origin(decides, given=None):
+    """What the files of a step are made from as the config says now, for `files/origin.py`.
+
+    `decides` is what of the config decides them in this step; `given` says for each file that the
+    step reads, or for its folder, what the config says of that: see `config_of`.
+    """
+    given = given or {}
+    digest = sha256(canonical_json([decides, given]).encode()).hexdigest()
+    return canonical_json({"config": digest, "given": given})
+
+
+@cache
+def config_of(rule, **wildcards):
+    """What the config says of the files of a rule, all steps before included, as a digest."""
+    stated = getattr(rules, rule).params.origin
+    if callable(stated):
+        stated = stated(SimpleNamespace(**wildcards))
+    return json.loads(stated)["config"]
+
+
+def given(rule, place, **values):
+    """What the config says of the files of a rule, for each of the values of its wildcards."""
+    wildcards = [dict(zip(values, each)) for each in zip(*values.values())]
+    return {
+        f"{RESULTS}/{place.format(**each)}": config_of(rule, **each)
+        for each in wildcards
+    }
+
+
+def given_questions():
+    tasks, prompts = zip(*CELLS)
+    place = "questions/{task}/{prompt}.parquet"
+    return given("questions", place, task=tasks, prompt=prompts)
+
+
+def given_confidences(models):
+    return given("confidences", "confidences/{model}", model=models)
+
+
+@cache
+def given_aggregates():
+    """What the config says of the files that are made of all models or pairs."""
+    steps = ("changes", "explanations", "multiverse", "published_changes")
+    return {
+        file: config_of(step) for step in steps for file in getattr(rules, step).output
+    }
+
+
+def given_tidy(exhibits, study):
+    """What the config says of the files that the figures or tables of a study read."""
+    known = given_aggregates()
+    return {file: known[file] for file in tidy_files(exhibits, study) if file in known}
+
+
+def given_all():
+    """What the config says of all files of results."""
+    return {
+        **given_questions(),
+        **given_confidences(MODELS),
+        **json.loads(rules.changes.params.origin(None))["given"],
+        **json.loads(rules.multiverse.params.origin(None))["given"],
+        **given_aggregates(),
+    }
+
+
+def refuse_to_touch():
+    """End with an error if `--touch` would take files for made under this config that were not."""
+    verification = "alignment_calibration.files.verification"
+    done = subprocess.run(
+        [sys.executable, "-m", verification, "--origin", "/dev/stdin", RESULTS],
+        input=origin(None, given_all()),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        first, *others = done.stderr.strip().splitlines()
+        sys.exit(f"{first} (and so for {len(others)} other files)")
+
+
 def config_slice(*keys):
     """The smallest part of the config a rule needs, as one string that changes only with it. A
     function, since Snakemake would fill in the braces of a text."""
@@ -152,10 +232,9 @@ def dtype_of(model):
 
 
 def identity_slice(model):
-    """What of the way a model is scored decides its numbers, and so its cells' identity."""
-    return canonical_json(
-        identity_settings(dtype_of(model), STUDY["scoring"]["backend"])
-    )
+    """What of a model's spec and the way it is scored decides its cells' identity."""
+    settings = identity_settings(dtype_of(model), STUDY["scoring"]["backend"])
+    return canonical_json({"model": STUDY["models"][model], **settings})
 
 
 def tidy_files(exhibits, study):

@@ -23,5 +23,9 @@ rule confidences:
             {"cells": CELLS, "methods": STUDY["methods"], "tasks": TASKS}
         ),
         identity=lambda w: identity_slice(w.model),
+        origin=lambda w: origin(
+            [rules.confidences.params.slice, identity_slice(w.model)],
+            given_questions(),
+        ),
     script:
         "../scripts/confidences.py"

@@ -34,5 +34,8 @@ rule explanations:
             pairs=STUDY["pairs"],
             tasks=TASKS,
         ),
+        origin=lambda w: origin(
+            rules.explanations.params.slice, given_confidences(MODELS)
+        ),
     script:
         "../scripts/explanations.py"

@@ -18,6 +18,7 @@ rule figures:
     params:
         code=exhibit_code("figures", FIGURES, STUDY["study"]),
         slice=figures_slice(STUDY["study"]),
+        origin=lambda w: origin(None, given_tidy(FIGURES, STUDY["study"])),
     script:
         "../scripts/figures.py"
 
@@ -35,3 +36,4 @@ use rule figures as published_figures with:
     params:
         code=exhibit_code("figures", FIGURES, PUBLISHED),
         slice=figures_slice(PUBLISHED),
+        origin=lambda w: origin(None, given_tidy(FIGURES, PUBLISHED)),

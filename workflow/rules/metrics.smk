@@ -28,5 +28,8 @@ rule metrics:
             metrics=STUDY["metrics"],
             tasks=TASKS,
         ),
+        origin=lambda w: origin(
+            rules.metrics.params.slice, given_confidences([w.model])
+        ),
     script:
         "../scripts/metrics.py"

@@ -25,6 +25,13 @@ rule pair_multiverse:
         identities=lambda w: [
             identity_slice(STUDY["pairs"][w.pair][stage]) for stage in STAGES
         ],
+        origin=lambda w: origin(
+            [
+                rules.pair_multiverse.params.slice,
+                rules.pair_multiverse.params.identities(w),
+            ],
+            given_questions(),
+        ),
     script:
         "../scripts/pair_multiverse.py"
 
@@ -43,5 +50,9 @@ rule multiverse:
         "../../envs/workflow.yaml"
     params:
         code=code("multiverse"),
+        origin=lambda w: origin(
+            None,
+            given("pair_multiverse", "multiverse/{pair}.parquet", pair=PAIRS),
+        ),
     script:
         "../scripts/multiverse.py"

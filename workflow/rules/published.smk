@@ -20,6 +20,7 @@ rule published_changes:
     params:
         code=code("published_changes"),
         slice=statistics_slice("permutations", "seed"),
+        origin=lambda w: origin(rules.published_changes.params.slice),
     script:
         "../scripts/published_changes.py"
 

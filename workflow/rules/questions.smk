@@ -24,6 +24,7 @@ rule questions:
     params:
         code=code("questions"),
         slice=questions_slice,
+        origin=lambda w: origin(questions_slice(w)),
         sources=lambda w: fingerprint(question_sources(w)),
     script:
         "../scripts/questions.py"

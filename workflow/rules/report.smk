@@ -30,6 +30,9 @@ rule run_summary:
         slice=config_slice(
             "study", "pairs", "tasks", "methods", "metrics", "statistics", "scoring"
         ),
+        origin=lambda w: origin(
+            None, {f"{RESULTS}/metrics.parquet": config_of("changes")}
+        ),
     script:
         "../scripts/run_summary.py"
 
@@ -41,5 +44,8 @@ rule verify:
     localrule: True
     conda:
         "../../envs/workflow.yaml"
-    shell:
-        f"python -m alignment_calibration.files.verification {RESULTS} 2>&1 | tee {{log:q}}"
+    params:
+        origin=lambda w: origin(None, given_all()),
+        results=RESULTS,
+    script:
+        "../scripts/verify.py"

@@ -16,6 +16,7 @@ rule tables:
     params:
         code=exhibit_code("tables", TABLES, STUDY["study"]),
         slice=canonical_json({"reads": reads_of(TABLES, STUDY["study"])}),
+        origin=lambda w: origin(None, given_tidy(TABLES, STUDY["study"])),
     script:
         "../scripts/tables.py"
 
@@ -32,3 +33,4 @@ use rule tables as published_tables with:
     params:
         code=exhibit_code("tables", TABLES, PUBLISHED),
         slice=canonical_json({"reads": reads_of(TABLES, PUBLISHED)}),
+        origin=lambda w: origin(None, given_tidy(TABLES, PUBLISHED)),

@@ -4,13 +4,14 @@ import json
 from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.report.figures.step import write_figures
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
+    with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         params, files = json.loads(snakemake.params.slice), snakemake.output
         tidy = dict(zip(params["reads"], snakemake.input.tidy, strict=True))
         templates = snakemake.input.templates

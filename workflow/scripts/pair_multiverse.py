@@ -7,6 +7,7 @@ from alignment_calibration.contract.pairs import PAIR_MULTIVERSE
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.files.logits import identified_cells
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.pairs.multiverse import pair_multiverse
 from alignment_calibration.study.vocabulary import STAGES
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
+    with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         cells, given = json.loads(snakemake.params.slice)["cells"], snakemake.input
         base, aligned = (
             identified_cells(cells, given[stage], given.questions, given[f"{stage}_json"], settings)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from alignment_calibration.contract.pairs import PERMUTATIONS
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_frame
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.study.settings import Permuting, Settings
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
+    with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         params = json.loads(snakemake.params.slice)
         tests = permutation_tests(
             pair=snakemake.wildcards.pair,

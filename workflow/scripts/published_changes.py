@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from alignment_calibration.contract.pairs import CHANGES, RANK_AGREEMENT, RANK_CORRELATIONS
 from alignment_calibration.errors import logged
 from alignment_calibration.files.frames import write_csv, write_frame
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.pairs.ranks import rank_agreement, rank_correlations
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.study.settings import Permuting
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
+    with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         permuting = Permuting.of(json.loads(snakemake.params.slice)["statistics"])
         changes = published_changes(read_published(snakemake.input.published))
         output = snakemake.output

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from alignment_calibration.errors import logged
 from alignment_calibration.files.atomic import read_json
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.run_summary import write_run_summary
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
+    with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         given, output = snakemake.input, snakemake.output
         write_run_summary(given.models, given.receipts, given.metrics, output.summary)
         study = json.loads(snakemake.params.slice)

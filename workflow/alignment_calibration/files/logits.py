@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from alignment_calibration.contract.scoring import LOGITS
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import canonical_json, read_json, sha256, write_json
+from alignment_calibration.files.atomic import canonical_json, read_json, write_json
 from alignment_calibration.files.parquet import (
+    read_digest,
     read_identity,
     read_parquet,
     values_digest,
@@ -46,23 +47,20 @@ def expected_identity(
         model_json: `models/{model}.json`: the checkpoint's spec and resolved revision.
         questions: `questions/{task}/{prompt}.parquet`.
         settings: what of the way of scoring decides the numbers: `dtype`, the number format of
-            weights and activations, and `backend` where that has numbers of its own.
+            weights and activations, and `backend` where that has numbers of its own. What the
+            config says of `model` goes before what the file says.
 
     Raises:
         UserError: if a file is missing or the model's lacks a key.
     """
     model = read_json(model_json)
     try:
-        questions_sha256 = sha256(questions)
-    except OSError:
-        raise UserError(f"{questions}: no such file; run the workflow again to make it") from None
-    try:
         return {
             "model": model["spec"],
             "revision": model["revision"],
-            **settings,
-            "questions_sha256": questions_sha256,
+            "questions_sha256": read_digest(questions),
             "scoring_version": SCORING_VERSION,
+            **settings,
         }
     except (KeyError, TypeError) as error:
         raise UserError(f"{model_json}: has no key {error}; delete it and run again") from None
@@ -73,7 +71,7 @@ def identified_cells(
     receipts: Iterable[str],
     questions: Iterable[str],
     model_json: str,
-    settings: Mapping[str, str],
+    settings: Mapping[str, Any],
 ) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
     """The receipt of each of a model's cells, and the identity that its logit file must have.
 

@@ -14,23 +14,24 @@ import pyarrow.parquet as pq
 
 from alignment_calibration.errors import UserError, lacks_memory, one_line
 from alignment_calibration.files.atomic import atomic_path, canonical_json
+from alignment_calibration.files.origin import DIGEST_KEY, check_origin, origin_metadata
 
 IDENTITY_KEY = b"alignment_calibration"
-_DIGEST_KEY = b"content_sha256"
 _AGAIN = "delete it and run the workflow again"
 
 
 def write_parquet(
     path: str | Path, table: pa.Table, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a table, with a digest of its values, which `read_parquet` compares.
+    """Write a table, with a digest of its values and what it was made from, which `read_parquet`
+    compares.
 
     Args:
         path: of the file.
         table: its rows.
         identity: what decides its content; goes into the file's metadata.
     """
-    metadata = {_DIGEST_KEY: values_digest(table).encode()}
+    metadata = {DIGEST_KEY: values_digest(table).encode(), **origin_metadata()}
     if identity is not None:
         metadata[IDENTITY_KEY] = canonical_json(identity).encode()
     # Without the columns' descriptions: what is said of a column is no part of its values, and the
@@ -72,14 +73,16 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
 
 
 def read_whole(path: str | Path, mend: str | None = None) -> pa.Table:
-    """Read a table whatever its columns, and find its values to be those that were written.
+    """Read a table whatever its columns, and find its values to be those that were written, from
+    what there is now.
 
     Args:
         path: of the file.
         mend: what an error tells the user to do; by default, to run the workflow again.
 
     Raises:
-        UserError: if the file is missing, damaged, or not the workflow's.
+        UserError: if the file is missing, damaged, not the workflow's, or made from other than the
+            step that reads it is told (see `files/origin.py`).
     """
     # Not `read_table`, which imports pandas: scoring jobs do without.
     with (
@@ -91,8 +94,9 @@ def read_whole(path: str | Path, mend: str | None = None) -> pa.Table:
         if table.num_rows != file.metadata.num_rows:
             raise pa.ArrowInvalid("its counts of rows disagree")
         metadata = file.schema_arrow.metadata or {}
-        if metadata.get(_DIGEST_KEY) != values_digest(table).encode():
+        if metadata.get(DIGEST_KEY) != values_digest(table).encode():
             raise pa.ArrowInvalid("its values are not those that the workflow wrote")
+        check_origin(path)
     return table
 
 
@@ -111,6 +115,20 @@ def read_identity(path: str | Path, mend: str | None = None) -> Any:
         if IDENTITY_KEY not in metadata:
             return None
         return json.loads(metadata[IDENTITY_KEY])
+
+
+def read_digest(path: str | Path) -> str:
+    """The digest of its values in a Parquet file's metadata: see `values_digest`.
+
+    Raises:
+        UserError: as of `read_whole`.
+    """
+    with _parquet_errors(path, None):
+        metadata = pq.read_schema(path).metadata or {}
+        if DIGEST_KEY not in metadata:
+            raise pa.ArrowInvalid("no digest of its values")
+        check_origin(path)
+        return str(metadata[DIGEST_KEY], "utf-8")
 
 
 def values_digest(table: pa.Table) -> str:

@@ -6,6 +6,7 @@ tables against the digests in their metadata, and CSV files against the tables t
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from alignment_calibration.errors import UserError, run_cli
 from alignment_calibration.files.atomic import read_json, sha256
 from alignment_calibration.files.frames import csv_text
 from alignment_calibration.files.logits import read_logits, read_receipt
+from alignment_calibration.files.origin import made_from
 from alignment_calibration.files.parquet import read_whole
 
 
@@ -77,18 +79,37 @@ def _of_csv(path: Path) -> Iterator[str]:
         yield f"{path}: not what the workflow wrote; `rm {path}` and run the workflow again"
 
 
+def verify(*paths: str | Path) -> str:
+    """Verify files of results, or all of a study's folder of them; says so in one line.
+
+    Raises:
+        UserError: with a line for each problem.
+    """
+    files = [
+        file
+        for path in map(Path, paths)
+        for file in (verifiable(path) if path.is_dir() else [path])
+    ]
+    # A CSV file shares the problems of its table.
+    found = dict.fromkeys(problems(tqdm(files, desc="verified", unit="file", disable=None)))
+    if found:
+        raise UserError("\nerror: ".join(found))
+    return f"{len(files)} files verified: all are what the workflow wrote"
+
+
 def main() -> None:
     """Verify all files of a study's results, or some of them."""
     parser = argparse.ArgumentParser(
         "alignment_calibration.files.verification", description=main.__doc__
     )
     parser.add_argument("path", nargs="+", help="the study's folder of results, or files in it")
-    paths = [Path(path) for path in parser.parse_args().path]
-    files = [file for path in paths for file in (verifiable(path) if path.is_dir() else [path])]
-    found = list(problems(tqdm(files, desc="verified", unit="file", disable=None)))
-    if found:
-        raise UserError("\nerror: ".join(found))
-    print(f"{len(files)} files verified: all are what the workflow wrote", file=sys.stderr)
+    parser.add_argument(
+        "--origin", type=Path, metavar="JSON", help="file: what they must be made from, if given"
+    )
+    arguments = parser.parse_args()
+    origin = arguments.origin
+    with made_from(origin.read_text(encoding="utf-8")) if origin else contextlib.nullcontext():
+        print(verify(*arguments.path), file=sys.stderr)
 
 
 if __name__ == "__main__":
