@@ -142,7 +142,7 @@ def test_nothing_to_show_is_said_in_words():
     assert "nothing to rank" in words_of(draw("ranks", study))
     assert "nothing to rank" in words_of(ranks.draw(empty, None))
     assert "no trade-off" in words_of(module("accuracy_calibration").draw(empty))
-    assert "nothing was scaled" in words_of(module("temperature").draw(study["temperature"][:0]))
+    assert "nothing was scaled" in words_of(module("temperature").draw(study["remedies"][:0]))
     assert "no specification" in words_of(module("multiverse").draw(study["multiverse"][:0]))
     assert "no SCE to audit" in words_of(module("sce_audit").draw(study["sce_audit"][:0]))
     published = module("sce_audit_published").draw(study["audit"][:0])

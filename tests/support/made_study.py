@@ -12,10 +12,12 @@ from alignment_calibration.contract.pairs import (
     MAP_PARTS,
     MULTIVERSE,
     RANK_PROBABILITIES,
-    TEMPERATURE,
+    REMEDIED,
+    REMEDY_EFFECTS,
 )
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.ranks import rank_pairs
+from alignment_calibration.pairs.remedies import REMEDIES
 from alignment_calibration.study.vocabulary import METHODS
 
 #: Names of the length that real ones have.
@@ -95,7 +97,7 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
         "alignment_effects": _effects(changes),
         "map_parts": _map_parts(changes),
         "rank_probabilities": _rank_probabilities(changes, random),
-        "temperature": _temperature(changes, random),
+        "remedies": _remedies(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
         "sce_audit": _sce_audit(pair_names, task_names, methods, random),
         "audit": _published_sce(pair_names, task_names, methods, random),
@@ -160,25 +162,35 @@ def _rank_probabilities(changes, random):
     return counts.rename("probability").reset_index()[RANK_PROBABILITIES.names]
 
 
-def _temperature(changes, random):
+def _remedies(changes, random):
     rows = changes[changes["metric"] == "ece"]
+    shrink = 0.1 + 0.4 * random.random((len(REMEDIES), len(rows)))
     frames = []
-    for variant in ("daca", "nll"):
-        shrink = 0.1 + 0.4 * random.random((2, len(rows)))
+    for number, (remedy, entry) in enumerate(REMEDIES.items()):
         frame = rows[["pair", "task", "method", "metric", "n"]].assign(
-            variant=variant,
-            base_temperature=1.1,
-            aligned_temperature=2.0,
+            remedy=remedy,
             base_before=rows["base"],
-            base_after=rows["base"] * shrink[0],
+            base_after=rows["base"] * shrink[number],
             aligned_before=rows["aligned"],
-            aligned_after=rows["aligned"] * shrink[1],
+            aligned_after=rows["aligned"] * shrink[number - 1],
         )
+        for stage in ("base", "aligned"):
+            frame[f"{stage}_temperature"] = 1.5
+            frame[f"{stage}_temperature_ci_low"] = 1.2
+            frame[f"{stage}_temperature_ci_high"] = 1.9
         frame["change_before"] = frame["aligned_before"] - frame["base_before"]
         frame["change_after"] = frame["aligned_after"] - frame["base_after"]
+        frame["aligned_effect"] = frame["aligned_after"] - frame["aligned_before"]
+        for name in REMEDIED:
+            frame[f"{name}_debiased"] = frame[name] - 0.005
+            frame[f"{name}_ci_low"] = frame[name] - 0.02
+            frame[f"{name}_ci_high"] = frame[name] + 0.02
         frame["removed"] = 1 - frame["change_after"] / frame["change_before"]
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)[TEMPERATURE.names]
+        frame["removed_ci_low"] = frame["removed"] - 0.1
+        frame["removed_ci_high"] = frame["removed"] + 0.1
+        under = [method for method in METHODS if METHODS[method].prompt in entry.prompts]
+        frames.append(frame[frame["method"].isin(under)])
+    return pd.concat(frames, ignore_index=True)[REMEDY_EFFECTS.names]
 
 
 def _multiverse(contrasts, random):

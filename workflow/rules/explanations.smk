@@ -1,4 +1,4 @@
-# What stands behind the changes: how much of them a temperature takes back, and which questions they
+# What stands behind the changes: how much of them remedies take back, and which questions they
 # come from; and whether the published static calibration error measures calibration. Minutes for
 # the paper's whole study, so one job.
 
@@ -11,7 +11,7 @@ rule explanations:
             task=TASKS,
         ),
     output:
-        temperature=f"{RESULTS}/temperature.parquet",
+        remedies=f"{RESULTS}/remedies.parquet",
         decomposition=f"{RESULTS}/decomposition.parquet",
         map_parts=f"{RESULTS}/map_parts.parquet",
         sce_audit=f"{RESULTS}/sce_audit.parquet",

@@ -129,6 +129,17 @@ def change(base: Estimate, aligned: Estimate, rate: float = 0.0) -> Estimate:
     )
 
 
+def negated(estimate: Estimate) -> Estimate:
+    """The estimate of the number with the other sign."""
+    return Estimate(
+        -estimate.value,
+        -estimate.debiased,
+        -estimate.bias_high,
+        -estimate.bias_low,
+        -estimate.contributions,
+    )
+
+
 def mean_over_tasks(estimates: Mapping[str, Estimate], questions: Mapping[str, int]) -> Estimate:
     """The mean over the tasks that were measured, which have no question in common.
 
@@ -203,6 +214,37 @@ def _crossing(top: float, bottom: float, v_top: float, v_both: float, v_bottom: 
     c = top**2 - max(v_top, 0.0)
     divisor = b + math.sqrt(max(b**2 - a * c, 0.0))
     return c / divisor if divisor > 0 else math.inf
+
+
+def ratio_interval(top: Estimate, bottom: Estimate, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of top/bottom, numbers of either sign from the same questions in the same order.
+
+    Fieller's (1954): the ratios λ at which the interval of top − λ·bottom holds 0. It is bounded
+    where `bottom` differs from 0; where it may be 0, the ratio may be anything.
+
+    Returns:
+        The ends; NaN where the interval of `bottom` holds 0.
+    """
+    low, high = bottom.interval(level)
+    if low <= 0 <= high:
+        return np.nan, np.nan
+    if high < 0:
+        top, bottom = negated(top), negated(bottom)
+    return -_ratio_high(negated(top), bottom, level), _ratio_high(top, bottom, level)
+
+
+def _ratio_high(top: Estimate, bottom: Estimate, level: float) -> float:
+    """Upper end of a ratio with a denominator above 0: the λ at which the interval of top −
+    λ·bottom ends at 0. That end falls as λ rises, so its sign at 0 is that of the λ.
+
+    The larger root of aλ² − 2bλ + c.
+    """
+    squared = _quantile(top, 0.5 + level / 2) ** 2
+    least = bottom.low if top.interval(level)[1] > 0 else bottom.high
+    a = least**2 - squared * float(bottom.contributions @ bottom.contributions)
+    b = top.high * least - squared * float(top.contributions @ bottom.contributions)
+    c = top.high**2 - squared * float(top.contributions @ top.contributions)
+    return (b + math.sqrt(max(b**2 - a * c, 0.0))) / a
 
 
 def _quantile(estimate: Estimate, probability: float) -> float:

@@ -34,12 +34,15 @@ class Predictions:
         options: shape (N,); the number of options of each question, which are the first ones.
         gold: shape (N,); index of the right option.
         letter_mass: shape (N,); probability on the listed letters, or None where none are listed.
+        answer: shape (N,); index of the option that is answered, or None where that is the most
+            probable one.
     """
 
     probabilities: Floats
     options: Integers
     gold: Integers
     letter_mass: Floats | None = None
+    answer: Integers | None = None
 
     @cached_property
     def has_option(self) -> Booleans:
@@ -48,7 +51,11 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> Integers:
-        """Shape (N,): index of the most probable option, the first of several."""
+        """Shape (N,): index of the answer: the most probable option, the first of several, where
+        nothing else is said.
+        """
+        if self.answer is not None:
+            return self.answer
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @cached_property
@@ -84,9 +91,32 @@ class Predictions:
         """
         return -np.log(np.maximum(self.gold_probability, np.finfo(np.float64).tiny))
 
-    def with_probabilities(self, probabilities: Floats) -> "Predictions":
-        """The same questions with other probabilities, of shape (N, K)."""
+    @cached_property
+    def log_probabilities(self) -> Floats:
+        """Shape (N, K), in nats; the smallest positive number stands for a probability that
+        underflowed, and 0 (to be ignored) for an option that a question does not have.
+        """
+        logs = np.log(np.maximum(self.probabilities, np.finfo(np.float64).tiny))
+        return np.where(self.has_option, logs, 0.0)
+
+    def with_scores(self, scores: Floats) -> "Predictions":
+        """The same questions with the softmax of scores, of shape (N, K) in nats, over the options
+        that each has.
+        """
+        scores = np.where(self.has_option, scores, -np.inf)
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
         return Predictions(probabilities, self.options, self.gold, self.letter_mass)
+
+    def subset(self, rows: Booleans) -> "Predictions":
+        """Some of the questions; `rows` has shape (N,)."""
+        return Predictions(
+            self.probabilities[rows],
+            self.options[rows],
+            self.gold[rows],
+            None if self.letter_mass is None else self.letter_mass[rows],
+            None if self.answer is None else self.answer[rows],
+        )
 
     def __len__(self) -> int:
         return self.gold.size

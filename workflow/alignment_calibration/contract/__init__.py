@@ -25,7 +25,7 @@ FILES: Final = {
     "rank_probabilities.parquet": pairs.RANK_PROBABILITIES,
     "rank_agreement.parquet": pairs.RANK_AGREEMENT,
     "rank_correlations.parquet": pairs.RANK_CORRELATIONS,
-    "temperature.parquet": pairs.TEMPERATURE,
+    "remedies.parquet": pairs.REMEDY_EFFECTS,
     "decomposition.parquet": pairs.DECOMPOSITION,
     "map_parts.parquet": pairs.MAP_PARTS,
     "multiverse/{pair}.parquet": pairs.PAIR_MULTIVERSE,

@@ -238,39 +238,87 @@ RANK_CORRELATIONS: Final = table(
     },
 )
 
-_BEFORE_AND_AFTER: Final = {
-    f"{what}_{when}": Column(
-        pa.float64(),
-        f"{'the change' if what == 'change' else f'the metric of the {what} model'} "
-        f"{when} {'the temperatures' if what == 'change' else 'its temperature'}",
-        OF_METRIC,
-        "undefined",
-    )
-    for what in ("base", "aligned", "change")
-    for when in ("before", "after")
+#: What is told of a metric under a remedy, and what it is.
+REMEDIED: Final = {
+    "base_before": "the metric of the base model as it is",
+    "base_after": "the metric of the base model with the remedy",
+    "aligned_before": "the metric of the aligned model as it is",
+    "aligned_after": "the metric of the aligned model with the remedy",
+    "change_before": "aligned − base, as they are",
+    "change_after": "aligned − base, with the remedy",
+    "aligned_effect": "aligned_after − aligned_before",
 }
 
-TEMPERATURE: Final = table(
-    "A pair, task, method, variant and metric; sorted by them: how much of a change one number "
-    "takes back",
+
+def _with_interval(name: str, meaning: str) -> dict[str, Column]:
+    """A number of a metric, it less its estimated bias, and the ends of its interval."""
+    return {
+        name: Column(pa.float64(), meaning, OF_METRIC, "undefined"),
+        f"{name}_debiased": Column(
+            pa.float64(), f"{name} less its estimated bias", OF_METRIC, _NO_ESTIMATE
+        ),
+        f"{name}_ci_low": Column(
+            pa.float64(), f"lower end of the 95 % interval of {name}", OF_METRIC, _NO_ESTIMATE
+        ),
+        f"{name}_ci_high": Column(
+            pa.float64(), f"upper end of the 95 % interval of {name}", OF_METRIC, _NO_ESTIMATE
+        ),
+    }
+
+
+def _temperature(stage: str) -> dict[str, Column]:
+    name = f"{stage}_temperature"
+    return {
+        name: Column(
+            pa.float64(),
+            f"of the {stage} model; where it is fitted in two folds, their geometric mean",
+            "above 0",
+            "the remedy is none of this model, or it could not be fitted",
+        ),
+        f"{name}_ci_low": Column(
+            pa.float64(),
+            "lower end of its 95 % interval, for another sample of questions",
+            "above 0",
+            "as for the temperature, or it is at a bound of the search",
+        ),
+        f"{name}_ci_high": Column(
+            pa.float64(), "upper end of it", "above 0", "as for the lower end"
+        ),
+    }
+
+
+REMEDY_EFFECTS: Final = table(
+    "A pair, task, method, remedy and metric that has a meaning under it; sorted by them: what a "
+    "remedy makes of the metric and of its change",
     {
         **keys("pair", "task", "method"),
-        "variant": Column(
+        "remedy": Column(
             pa.string(),
-            "`nll`: each model's temperature fits its answers, in two folds; `daca`: the aligned "
-            "model's fits the base model's confidence, without labels",
+            "`temperature`: each model at the temperature that fits its answers, in two folds; "
+            "`daca`: the aligned model at that which fits the base model; `basecal`: the aligned "
+            "model's answers with the base model's confidence; `batch`: letters less their mean "
+            "log-probability",
         ),
         **keys("metric"),
-        "base_temperature": Column(
-            pa.float64(), "of the base model, the geometric mean of the folds'", "above 0"
-        ),
-        "aligned_temperature": Column(
-            pa.float64(), "of the aligned model, likewise", "above 0", "the models agree nowhere"
-        ),
-        **_BEFORE_AND_AFTER,
+        **{
+            column: said
+            for name, meaning in REMEDIED.items()
+            for column, said in _with_interval(name, meaning).items()
+        },
         "removed": Column(
-            pa.float64(), "1 − change_after / change_before", "share of the change", "no change"
+            pa.float64(),
+            "1 − change_after / change_before",
+            "share of the change",
+            "the change is not found: its interval holds 0, or there is none",
         ),
+        "removed_ci_low": Column(
+            pa.float64(), "lower end of its 95 % interval", "share of the change", "as for removed"
+        ),
+        "removed_ci_high": Column(
+            pa.float64(), "upper end of it", "share of the change", "as for removed"
+        ),
+        **_temperature("base"),
+        **_temperature("aligned"),
         "n": _N,
     },
 )

@@ -7,11 +7,11 @@ import pandas as pd
 
 from alignment_calibration.calibration.sce_audit import audit
 from alignment_calibration.contract.calibration import SCE_AUDIT
-from alignment_calibration.contract.pairs import DECOMPOSITION, MAP_PARTS, TEMPERATURE
+from alignment_calibration.contract.pairs import DECOMPOSITION, MAP_PARTS, REMEDY_EFFECTS
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.decomposition import decompose_pair
 from alignment_calibration.pairs.map_parts import map_parts
-from alignment_calibration.pairs.temperature import temperature_effects
+from alignment_calibration.pairs.remedy_effects import remedy_effects
 from alignment_calibration.study.settings import Settings
 from alignment_calibration.study.vocabulary import STAGES
 
@@ -23,26 +23,26 @@ def write_explanations(
     settings: Settings,
     outputs: Mapping[str, str | Path],
 ) -> None:
-    """Write temperatures, decompositions and map parts of all pairs, and the SCE audit of models.
+    """Write remedies, decompositions and map parts of all pairs, and the SCE audit of models.
 
     Args:
         confidences: confidences file of each model and task.
         pairs: `base` and `aligned` model of each pair.
         metrics: names in the registry.
         settings: of the binned metrics.
-        outputs: Parquet files `temperature`, `decomposition`, `map_parts` and `sce_audit`.
+        outputs: Parquet files `remedies`, `decomposition`, `map_parts` and `sce_audit`.
 
     Raises:
         UserError: if the models of a pair did not answer the same questions, or a file is damaged.
     """
-    temperatures, decompositions, parts = [], [], []
+    remedies, decompositions, parts = [], [], []
     for pair, models in sorted(pairs.items()):
         base, aligned = (confidences[models[stage]] for stage in STAGES)
-        temperatures.append(temperature_effects(pair, base, aligned, metrics, settings))
+        remedies.append(remedy_effects(pair, base, aligned, metrics, settings))
         decompositions.append(decompose_pair(pair, base, aligned, metrics, settings))
         parts.append(map_parts(pair, base, aligned, settings))
     audits = [audit(model, confidences[model], settings) for model in sorted(confidences)]
-    write_frame(outputs["temperature"], pd.concat(temperatures), TEMPERATURE)
+    write_frame(outputs["remedies"], pd.concat(remedies), REMEDY_EFFECTS)
     write_frame(outputs["decomposition"], pd.concat(decompositions), DECOMPOSITION)
     write_frame(outputs["map_parts"], pd.concat(parts), MAP_PARTS)
     write_frame(outputs["sce_audit"], pd.concat(audits), SCE_AUDIT)

@@ -49,7 +49,7 @@ FIGURES: Final = {
         ("changes", "rank_probabilities"), optional=("rank_probabilities",), published=True
     ),
     "accuracy_calibration": Exhibit(("changes",), published=True),
-    "temperature": Exhibit(("temperature",)),
+    "temperature": Exhibit(("remedies",)),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
@@ -63,6 +63,7 @@ TABLES: Final = {
     "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
     "models": Exhibit(("metrics",)),
     "map_parts": Exhibit(("map_parts",)),
+    "remedies": Exhibit(("remedies",)),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
     "audit": Exhibit(("audit", "changes"), own=False, published=True),

@@ -52,6 +52,7 @@ class Metric:
         interval_covers: whether its interval was seen to cover at its nominal rate, be the model
             calibrated or not (docs/statistics.md has the figures).
         letters_only: whether it needs the probability mass on the listed letters.
+        of_answer: whether it sees nothing but which answers are right, and their confidences.
     """
 
     label: str
@@ -68,6 +69,7 @@ class Metric:
     interval: Interval = "percentile"
     interval_covers: bool = True
     letters_only: bool = False
+    of_answer: bool = False
 
     @property
     def is_estimated(self) -> bool:
@@ -103,6 +105,7 @@ def _mean(
     bounds: tuple[float, float] = (0, 1),
     unit: Unit = "fraction",
     letters_only: bool = False,
+    of_answer: bool = False,
 ) -> Metric:
     """The mean over questions of a number."""
     return Metric(
@@ -114,6 +117,7 @@ def _mean(
         formulas.mean,
         shares=formulas.mean_shares,
         letters_only=letters_only,
+        of_answer=of_answer,
     )
 
 
@@ -124,6 +128,7 @@ def _error(
     gaps: Gaps | None = None,
     binning: Binning | None = None,
     rebinned: Tally | None = None,
+    of_answer: bool = False,
 ) -> Metric:
     """A calibration error; one that is the sum of its gaps can be split over questions."""
     return Metric(
@@ -138,13 +143,14 @@ def _error(
         rebinned=rebinned,
         interval="hull",
         interval_covers=gaps is not None,
+        of_answer=of_answer,
     )
 
 
 def _top_label(label: str, formula: Callable[[Floats], Floats], gaps: Gaps | None) -> Metric:
     """A calibration error of the chosen option, in equal-width bins of its confidence."""
     equal_width, equal_mass = tallies.top_equal_width, tallies.top_equal_mass
-    return _error(label, equal_width, formula, gaps, "equal_width", equal_mass)
+    return _error(label, equal_width, formula, gaps, "equal_width", equal_mass, of_answer=True)
 
 
 def _class_wise(label: str, gaps: Gaps) -> Metric:
@@ -174,9 +180,11 @@ def _overconfidence(predictions: Predictions) -> Floats:
 _number = operator.attrgetter
 
 METRICS: Final[dict[str, Metric]] = {
-    "accuracy": _mean("accuracy", _number("correct"), worse=-1),
-    "confidence": _mean("confidence", _number("confidence"), worse=0),
-    "overconfidence": _mean("overconfidence", _overconfidence, worse=0, bounds=(-1, 1)),
+    "accuracy": _mean("accuracy", _number("correct"), worse=-1, of_answer=True),
+    "confidence": _mean("confidence", _number("confidence"), worse=0, of_answer=True),
+    "overconfidence": _mean(
+        "overconfidence", _overconfidence, worse=0, bounds=(-1, 1), of_answer=True
+    ),
     "ece": _top_label("ECE", TOP_LABEL.error, TOP_LABEL),
     "ece_equal_mass": _error(
         "ECE, equal mass",
@@ -184,9 +192,10 @@ METRICS: Final[dict[str, Metric]] = {
         TOP_LABEL.error,
         TOP_LABEL,
         "equal_mass",
+        of_answer=True,
     ),
     "ece_debiased": _top_label("ECE, debiased", formulas.top_label_debiased, TOP_LABEL),
-    "smooth_ece": _error("smooth ECE", tallies.residual_waves, formulas.smooth_ece),
+    "smooth_ece": _error("smooth ECE", tallies.residual_waves, formulas.smooth_ece, of_answer=True),
     "mce": _top_label("MCE", formulas.top_label_maximum, None),
     "sce": _class_wise("SCE (label frequency)", CLASS_WISE),
     "sce_ovr": _class_wise("SCE (one-vs-rest)", AGAINST_ONE_VS_REST),
@@ -203,8 +212,8 @@ METRICS: Final[dict[str, Metric]] = {
     "brier_resolution": _brier_part("Brier resolution", formulas.brier_resolution, -1, 1),
     "brier_uncertainty": _brier_part("Brier uncertainty", formulas.brier_uncertainty, 0, 1),
     "nll": _mean("NLL", _number("log_loss"), worse=1, bounds=(0, np.inf), unit="nats"),
-    "auroc": Metric("AUROC", -1, (0, 1), curve=curves.auroc),
-    "aurc": Metric("AURC", 1, (0, 1), curve=curves.aurc),
+    "auroc": Metric("AUROC", -1, (0, 1), curve=curves.auroc, of_answer=True),
+    "aurc": Metric("AURC", 1, (0, 1), curve=curves.aurc, of_answer=True),
     "letter_mass": _mean("letter mass", _number("letter_mass"), worse=0, letters_only=True),
 }
 

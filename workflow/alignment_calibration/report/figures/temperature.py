@@ -13,40 +13,43 @@ from alignment_calibration.study.vocabulary import METHODS
 METRIC = "ece"
 
 _STAGES = {"base": (style.BASE_COLOUR, "o"), "aligned": (style.ALIGNED_COLOUR, "^")}
-_VARIANTS = {"nll": ("0.15", "s"), "daca": ("#009E73", "x")}
+_VARIANTS = {"temperature": ("0.15", "s"), "daca": ("#009E73", "x")}
 
 
 def draw(scaled: pd.DataFrame) -> Figure:
     """Two lines of panels, one column per method: ECE, and its change, before and after.
 
     Args:
-        scaled: rows of TEMPERATURE; a point per pair and task.
+        scaled: rows of REMEDY_EFFECTS; a point per pair and task.
     """
     rows = scaled[scaled["metric"] == METRIC]
     if rows.empty:
         return style.in_words("ECE is not among the metrics of this study: nothing was scaled.")
     methods = [method for method in METHODS if (rows["method"] == method).any()]
-    variants = [variant for variant in _VARIANTS if (rows["variant"] == variant).any()]
+    variants = [variant for variant in _VARIANTS if (rows["remedy"] == variant).any()]
     with style.styled():
         width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
         figure = Figure(figsize=(width, 4.6), layout="constrained")
         grid = figure.subplots(2, len(methods), squeeze=False)
         for column, method in enumerate(methods):
             of_method = rows[rows["method"] == method]
-            fitted = of_method[of_method["variant"] == "nll"]
+            fitted = of_method[of_method["remedy"] == "temperature"]
             top, bottom = grid[:, column]
             for stage, (colour, shape) in _STAGES.items():
                 _points(top, fitted, f"{stage}_before", f"{stage}_after", colour, shape)
             for variant in variants:
                 colour, shape = _VARIANTS[variant]
-                of_variant = of_method[of_method["variant"] == variant]
+                of_variant = of_method[of_method["remedy"] == variant]
                 _points(bottom, of_variant, "change_before", "change_after", colour, shape)
             _frame(top, "ECE", len(methods))
             _frame(bottom, "change of ECE", len(methods))
             top.set_title(style.method_name(method))
         for axes in grid[:, 1:].flat:
             axes.set_ylabel("")
-        names = {"nll": "change, each model scaled", "daca": "change, aligned scaled by base"}
+        names = {
+            "temperature": "change, each model scaled",
+            "daca": "change, aligned scaled by base",
+        }
         style.legend_beneath(
             figure,
             [
@@ -59,7 +62,7 @@ def draw(scaled: pd.DataFrame) -> Figure:
 
 def numbers(scaled: pd.DataFrame) -> dict[str, Any]:
     """What the caption says of this run, by method."""
-    rows = scaled[(scaled["metric"] == METRIC) & (scaled["variant"] == "nll")]
+    rows = scaled[(scaled["metric"] == METRIC) & (scaled["remedy"] == "temperature")]
     columns = ["base_before", "base_after", "aligned_before", "aligned_after"]
     return {
         "methods": [
