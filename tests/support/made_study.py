@@ -8,6 +8,7 @@ import pandas as pd
 from alignment_calibration.contract.calibration import ALL_METRICS, SCE_AUDIT
 from alignment_calibration.contract.pairs import (
     CHANGES,
+    DECOMPOSITION,
     EFFECTS,
     MAP_PARTS,
     MULTIVERSE,
@@ -96,6 +97,7 @@ def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
         "changes": changes[CHANGES.names],
         "alignment_effects": _effects(changes),
         "map_parts": _map_parts(changes),
+        "decomposition": _decomposition(changes),
         "rank_probabilities": _rank_probabilities(changes, random),
         "remedies": _remedies(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
@@ -136,6 +138,32 @@ def _map_parts(changes):
         for part, share in shares.items()
     ]
     return pd.concat(frames, ignore_index=True)[MAP_PARTS.names]
+
+
+def _decomposition(changes):
+    shares = {
+        "agreement": {"agree": 0.7, "disagree": 0.3},
+        "correctness": {
+            "both_right": 0.6,
+            "only_base_right": 0.5,
+            "only_aligned_right": -0.3,
+            "both_wrong": 0.2,
+        },
+    }
+    frames = [
+        changes.assign(
+            split=split,
+            part=part,
+            change=share * changes["change"],
+            debiased=share * changes["change"] - 0.005,
+            ci_low=share * changes["change"] - 0.02,
+            ci_high=share * changes["change"] + 0.02,
+            questions=100,
+        )
+        for split, parts in shares.items()
+        for part, share in parts.items()
+    ]
+    return pd.concat(frames, ignore_index=True)[DECOMPOSITION.names]
 
 
 def _effects(changes):
@@ -226,6 +254,8 @@ def _sce_audit(pairs, tasks, methods, random):
         frame["options"] - 3 + 2 * frame[["accuracy", "confidence"]].max(axis=1)
     ) / frame["options"]
     frame["sce_ovr"] = frame["closed_form"] + 0.01 * random.normal(size=len(frame))
+    for name in ("accuracy", "confidence", "ece", "sce", "sce_ovr", "closed_form"):
+        frame[f"{name}_ci_low"], frame[f"{name}_ci_high"] = frame[name] - 0.03, frame[name] + 0.01
     return frame.assign(n=1000)[SCE_AUDIT.names]
 
 

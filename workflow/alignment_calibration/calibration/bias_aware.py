@@ -12,17 +12,21 @@ r(t) = m(t) − t = 2φ(t) − 2tΦ(−t). Since |N(x, 1)| with x from N(t, 1) i
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from alignment_calibration.calibration.estimates import Estimate, contributions
 from alignment_calibration.calibration.metrics.gaps import Gaps
 from alignment_calibration.calibration.metrics.tallies import COUNT, Columns
-from alignment_calibration.calibration.predictions import Floats, Integers
+from alignment_calibration.calibration.predictions import Booleans, Floats, Integers
 
 #: How many standard errors the true gap of a bin may lie from the one seen.
 KAPPA = 2.0
+
+#: Share of samples in which no bin that is taken for one of known sign has the other.
+SIGNS = 0.99
 
 #: Where ρ is smallest: 2Φ(−t) = Φ(−t/√2).
 LOWEST = 1.4032812
@@ -52,10 +56,21 @@ class AddedGaps:
     kept_share: Floats
     class_bins: int
 
-    @property
+    @cached_property
     def gaps(self) -> Floats:
         """Shape (N, S): what the slots add to the gaps of their bins."""
         return np.asarray(self.unscaled * self.scale[self.bins])
+
+    @cached_property
+    def mean_gaps(self) -> Floats:
+        """Shape (C,): the gaps of the bins, of which the error adds up the absolute values."""
+        return self.means(self.gaps)
+
+    @cached_property
+    def variances(self) -> Floats:
+        """Shape (C,): of what a question adds to each bin, with one prediction more."""
+        squares = self.means(self.gaps**2) - self.mean_gaps**2 / self.kept_share
+        return np.asarray(squares + self.scale**2 * self.one_more())
 
     def means(self, values: Floats) -> Floats:
         """Means over questions of what the slots add to each bin: (N, S) to (C,)."""
@@ -120,10 +135,8 @@ def estimate(columns: Columns, gaps: Gaps, kappa: float = KAPPA) -> Estimate:
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
     """
     of = added_gaps(columns, gaps)
-    added = of.gaps
-    means = of.means(added)
-    variances = of.means(added**2) - means**2 / of.kept_share + of.scale**2 * of.one_more()
-    spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
+    added, means = of.gaps, of.mean_gaps
+    spreads = np.sqrt(np.maximum(of.variances, 0) / (len(added) - 1))
     absolute = np.abs(means)
     influence = of.influence(np.sign(means)[of.bins] * added, absolute)
     value = float(absolute.sum())
@@ -131,6 +144,48 @@ def estimate(columns: Columns, gaps: Gaps, kappa: float = KAPPA) -> Estimate:
     debiased = value - taken_off
     # The error is not negative: what the bias leaves possible reaches at least to 0.
     return Estimate(value, debiased, min(low, debiased), high, contributions(influence))
+
+
+def estimate_share(of: AddedGaps, rows: Booleans, kappa: float = KAPPA) -> Estimate:
+    """The estimate of what some of the questions add to an L1 error, in probabilities.
+
+    A bin's gap is that of its questions in the part and of the others, x + y; they add x to |x + y|
+    with the sign of the whole. Let x = R + β(x + y), β the slope of its regression, so that R has
+    no error in common with the whole. Then β|x + y| has β times the bias of the bin; and R has the
+    sign of the whole, which is known only if the whole is far enough from 0. Where it is not, R may
+    count with either sign.
+
+    Args:
+        of: what all questions add.
+        rows: shape (N,); the questions of the part.
+        kappa: how many standard errors the true gap of a bin may lie from the one seen.
+    """
+    added, inside = of.gaps, rows[:, None]
+    means, variances = of.mean_gaps, of.variances
+    part = of.means(added * inside)
+    # One more prediction, as in the variances, is in the part as often as the others of the bin.
+    share = of.means(of.kept * inside) / np.maximum(of.means(of.kept), 1 / len(added))
+    covariances = (
+        of.means(added**2 * inside)
+        - part * means / of.kept_share
+        + of.scale**2 * of.one_more() * share
+    )
+    known = variances > 0
+    slopes = np.divide(covariances, variances, out=np.zeros_like(part), where=known)
+    spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
+    signs, absolute = np.sign(means), np.abs(means)
+    taken_off, low, high = bias_of(slopes, absolute, spreads, kappa)
+    rest = signs * part - slopes * absolute
+    far = ndtri(1 - (1 - SIGNS) / (2 * max(int(known.sum()), 1)))
+    if_turned = 2 * rest[known & (absolute <= far * spreads)]
+    value = float(signs @ part)
+    return Estimate(
+        value,
+        value - taken_off,
+        low + float(np.minimum(if_turned, 0).sum()),
+        high + float(np.maximum(if_turned, 0).sum()),
+        contributions(of.influence(signs[of.bins] * added * inside, signs * part)),
+    )
 
 
 def bias_of(

@@ -140,5 +140,13 @@ SCE_AUDIT: Final = table(
             pa.float64(), "(K − 3 + 2 max(accuracy, confidence)) / K of K options", PROBABILITY
         ),
         "n": _N,
+        **{
+            f"{name}_ci_{side}": Column(
+                pa.float64(), f"{end} end of the 95 % interval of {name}", PROBABILITY,
+                "a single question",
+            )
+            for name in ("accuracy", "confidence", "ece", "sce", "sce_ovr", "closed_form")
+            for side, end in (("low", "lower"), ("high", "upper"))
+        },
     },
-)
+)  # fmt: skip

@@ -334,6 +334,13 @@ DECOMPOSITION: Final = table(
             "`both_wrong`",
         ),
         "change": Column(pa.float64(), "what the part's questions add to the change", OF_METRIC),
+        "debiased": Column(pa.float64(), "the same less its estimated bias", OF_METRIC),
+        "ci_low": Column(
+            pa.float64(), "lower end of its 95 % interval", OF_METRIC, "a single question"
+        ),
+        "ci_high": Column(
+            pa.float64(), "upper end of its 95 % interval", OF_METRIC, "a single question"
+        ),
         "questions": Column(pa.int64(), "in the part", QUESTIONS),
     },
 )

@@ -2,7 +2,8 @@
 
 Means over questions, and errors that are sums over bins of |Σ_i gap_i|/N, are sums of one number
 per question (a bin's gap taken with the sign of the bin). So a change is the sum of its questions'
-shares, and splits over any parts of them.
+shares, and splits over any parts of them. The sign of a bin is known only if its gap is far enough
+from 0, which the intervals of the parts of an error allow for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import select
+from alignment_calibration.calibration.bias_aware import added_gaps, estimate_share
+from alignment_calibration.calibration.estimates import Estimate, change, of_mean
+from alignment_calibration.calibration.metrics.registry import METRICS, select
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Booleans, Predictions, read_pair
 from alignment_calibration.contract.pairs import DECOMPOSITION
@@ -57,16 +60,47 @@ def decompose_pair(
     found = []
     for task in base:
         for method, answers in read_pair(base[task], aligned[task]).items():
-            before, after = (of_model.predictions for of_model in answers)
-            shares_before, shares_after = (
-                Sample(p, chosen, settings).shares() for p in (before, after)
+            base_sample, aligned_sample = (
+                Sample(of_model.predictions, chosen, settings) for of_model in answers
             )
-            for metric in shares_before:
-                changes = shares_after[metric] - shares_before[metric]
-                found += [
-                    (pair, task, method, metric, split, part, changes[rows].sum(), rows.sum())
-                    for split, members in parts(before, after).items()
-                    for part, rows in members.items()
-                ]
+            members = parts(base_sample.predictions, aligned_sample.predictions)
+            contributed = contributions_of(base_sample, members)
+            contributed_after = contributions_of(aligned_sample, members)
+            for (metric, split, part), before in contributed.items():
+                moved = change(before, contributed_after[metric, split, part])
+                ends, questions = moved.interval(), members[split][part].sum()
+                found.append(
+                    (
+                        *(pair, task, method, metric, split, part),
+                        *(moved.value, moved.debiased, *ends, questions),
+                    )
+                )
     frame = pd.DataFrame(found, columns=DECOMPOSITION.names)
     return frame.sort_values(["task", "method", "metric", "split", "part"])
+
+
+def contributions_of(
+    sample: Sample[str], members: Mapping[str, Mapping[str, Booleans]]
+) -> dict[tuple[str, str, str], Estimate]:
+    """What each part of the questions contributes to each metric that is a sum over questions.
+
+    Args:
+        sample: of one model.
+        members: shape (N,); the questions of each split and part.
+
+    Returns:
+        By metric, split and part.
+    """
+    found = {}
+    for name, shares in sample.shares().items():
+        tally, gaps = METRICS[name].tally, METRICS[name].gaps
+        assert tally is not None
+        added = None if gaps is None else added_gaps(sample.tallies[tally], gaps)
+        for split, of_split in members.items():
+            for part, rows in of_split.items():
+                found[name, split, part] = (
+                    of_mean(shares * len(rows) * rows)
+                    if added is None
+                    else estimate_share(added, rows)
+                )
+    return found

@@ -63,6 +63,7 @@ TABLES: Final = {
     "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
     "models": Exhibit(("metrics",)),
     "map_parts": Exhibit(("map_parts",)),
+    "decomposition": Exhibit(("decomposition",)),
     "remedies": Exhibit(("remedies",)),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),

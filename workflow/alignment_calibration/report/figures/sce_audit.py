@@ -29,6 +29,7 @@ def draw(audit: pd.DataFrame) -> Figure:
         for axes, metric in ((left, "sce_ovr"), (right, "sce")):
             for method, mark in style.method_marks().items():
                 of_method = audit["method"] == method
+                intervals(axes, larger[of_method], audit[of_method], metric, mark)
                 points(axes, larger[of_method], audit.loc[of_method, metric], mark)
             axes.set(title=style.metric_name(metric), xlabel=LARGER)
         closed_form_lines(left, audit["options"])
@@ -89,6 +90,14 @@ def points(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", mark: style
         zorder=2,
         markeredgewidth=0.7,
     )
+
+
+def intervals(
+    axes: Axes, x: "pd.Series[float]", rows: pd.DataFrame, metric: str, mark: style.Mark
+) -> None:
+    """Thin lines from the lower to the upper end."""
+    low, high = rows[f"{metric}_ci_low"], rows[f"{metric}_ci_high"]
+    axes.vlines(x, low, high, color=mark.colour, linewidth=0.4, alpha=0.6, zorder=1.5)
 
 
 def handles(methods: "pd.Series[str]") -> list[Line2D]:
