@@ -4,7 +4,8 @@
 
 Simulated models (tests/support/gaussian_models.py) of unequal accuracy have known calibration
 errors. The sections: `errors` (changes, rates and values of one pair on one task), `equal` (pairs
-of equal error: how often a change is found), `tasks` and `pairs` (means), `map` (accuracy told
+of equal error: how often a change is found), `resampled` (changes, rates and values of metrics
+without an estimate), `tasks` and `pairs` (means, of `--questions` a task), `map` (accuracy told
 apart), `claims` (Holm over 70 contrasts).
 """
 
@@ -26,10 +27,14 @@ from alignment_calibration.calibration.estimates import (
     rate_interval,
 )
 from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.calibration.resampling import bootstrap_weights, interval
+from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.map_change import split
 from alignment_calibration.pairs.mean_estimates import mean_over_pairs
 from alignment_calibration.pairs.paired_tests import mcnemar
+from alignment_calibration.study.settings import Resampling
 from tests.support.gaussian_models import (
     Model,
     answer,
@@ -40,6 +45,7 @@ from tests.support.gaussian_models import (
     posterior,
     tallied,
 )
+from tests.support.simulation import SETTINGS
 
 #: `ece_debiased` estimates what `ece` does: its interval is the same.
 ERRORS = tuple(name for name, metric in METRICS.items() if metric.gaps and name != "ece_debiased")
@@ -252,7 +258,84 @@ def print_equal(trials):
     )
 
 
-def print_tasks(trials):
+#: Metrics whose intervals are the bootstrap's, of those that are printed without a flag.
+RESAMPLED = {
+    name: metric
+    for name, metric in METRICS.items()
+    if metric.interval_covers and not metric.is_estimated and not metric.letters_only
+}
+RESAMPLES = 400
+
+
+def valued(predictions):
+    """The metrics without an estimate of one model."""
+    return Sample(predictions, RESAMPLED, SETTINGS).values()
+
+
+@functools.cache
+def population(model, options):
+    """The same of a model's population: their mean over five parts of it."""
+    random = np.random.default_rng(10**9)
+    parts = [
+        valued(answer(random, draw_questions(random, LARGE, options), model)) for _ in range(5)
+    ]
+    return {name: np.mean([part[name] for part in parts]) for name in RESAMPLED}
+
+
+def print_resampled(trials):
+    held: dict[Any, Any] = {}
+    for number, (scenario, (base, aligned, options)) in enumerate(SCENARIOS.items()):
+        true = [population(model, options) for model in (base, aligned)]
+        for questions in SIZES:
+            for trial in range(trials):
+                random = np.random.default_rng([700 + number, questions, trial])
+                asked = draw_questions(random, questions, options)
+                samples = [
+                    Sample(answer(random, asked, model), RESAMPLED, SETTINGS)
+                    for model in (base, aligned)
+                ]
+                blocks = [
+                    [sample.resampled(weights) for sample in samples]
+                    for weights in bootstrap_weights(
+                        "task", questions, Resampling(trial, RESAMPLES)
+                    )
+                ]
+                values = [sample.values() for sample in samples]
+                for name, metric in RESAMPLED.items():
+                    of_base, of_aligned = (
+                        np.concatenate([block[stage][name] for block in blocks]).astype(float)
+                        for stage in (0, 1)
+                    )
+                    (before, after), (was, is_) = (
+                        [of_stage[name] for of_stage in stages] for stages in (values, true)
+                    )
+                    found = {
+                        "change": (after - before, of_aligned - of_base, is_ - was),
+                        "value": (after, of_aligned, is_),
+                    }
+                    if metric.has_rate_interval:
+                        drawn = rates(of_aligned - of_base, of_base)
+                        found["rate"] = (after / before - 1, drawn, is_ / was - 1)
+                    for quantity, (value, replicates, truth_) in found.items():
+                        ends = interval(value, replicates, metric.interval)
+                        held.setdefault((quantity, name, scenario, questions), []).append(
+                            holds(ends, truth_) if np.isfinite(ends).all() else np.nan
+                        )
+    for quantity in ("change", "rate", "value"):
+        names = [n for n in RESAMPLED if (quantity, n, next(iter(SCENARIOS)), SIZES[0]) in held]
+        rows = [
+            [s, *(slashed([np.nanmean(held[quantity, n, s, q]) for q in SIZES]) for n in names)]
+            for s in SCENARIOS
+        ]
+        table(
+            f"{quantity}: coverage of the bootstrap's intervals, {RESAMPLES} resamples, at "
+            f"{' / '.join(map(str, SIZES))} questions, {trials} trials",
+            ["base → aligned", *(f"`{name}`" for name in names)],
+            rows,
+        )
+
+
+def print_tasks(trials, questions):
     tasks = (1, 4, 10)
     chosen = [
         s
@@ -270,23 +353,25 @@ def print_tasks(trials):
     for number, scenario in enumerate(chosen):
         base, aligned, options = SCENARIOS[scenario]
         true = [truth(model, options) for model in (base, aligned)]
-        drawn = list(
-            contrasts(300 + number, base, aligned, options, 500, trials * tasks[-1], ERRORS)
-        )
+        changes: dict[str, list[Estimate]] = {name: [] for name in ERRORS}
+        for of_base, of_aligned in contrasts(
+            300 + number, base, aligned, options, questions, trials * tasks[-1], ERRORS
+        ):
+            for name in ERRORS:
+                changes[name].append(change(of_base[name], of_aligned[name]))
         for name in ERRORS:
-            changes = [change(b[name], a[name]) for b, a in drawn]
             shares = []
             for count in tasks:
-                questions = {str(task): 500 for task in range(count)}
+                layout = {str(task): questions for task in range(count)}
                 held = []
                 for study in range(trials):
-                    part = changes[study * tasks[-1] :][:count]
-                    mean = mean_over_tasks(dict(zip(questions, part, strict=True)), questions)
+                    part = changes[name][study * tasks[-1] :][:count]
+                    mean = mean_over_tasks(dict(zip(layout, part, strict=True)), layout)
                     held.append(holds(mean.interval(), true[1][name] - true[0][name]))
                 shares.append(np.mean(held))
             rows[name].append(slashed(shares))
     table(
-        f"mean change over {' / '.join(map(str, tasks))} tasks of 500 questions: coverage, "
+        f"mean change over {' / '.join(map(str, tasks))} tasks of {questions} questions: coverage, "
         f"{trials} studies",
         ["metric", *chosen],
         [[f"`{name}`", *cells] for name, cells in rows.items()],
@@ -298,7 +383,7 @@ BASES = (Model(0.55), Model(0.65), Model(0.6, 0.8))
 ALIGNED = (Model(0.6), Model(0.7), Model(0.65, 0.85), Model(0.65, 0.7), Model(0.7, 0.55))
 
 
-def print_pairs(trials, tasks=2, questions=500):
+def print_pairs(trials, questions, tasks=2):
     names = ("ece", "sce", "accuracy", "brier")
     counts = (2, 3, 7, 15)
     designs = {
@@ -464,7 +549,7 @@ def print_map(trials):
     )
 
 
-def print_claims(trials, questions=500):
+def print_claims(trials, questions):
     studies = max(1, trials // 2)
     names = ("ece", "sce")
     rises = (Model(0.61), Model(0.66, 0.5))
@@ -514,24 +599,29 @@ def print_claims(trials, questions=500):
     )
 
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "errors": print_errors,
     "equal": print_equal,
+    "resampled": print_resampled,
     "tasks": print_tasks,
     "pairs": print_pairs,
     "map": print_map,
     "claims": print_claims,
 }
+#: Those of one size of task.
+OF_ONE_SIZE = ("tasks", "pairs", "claims")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--questions", type=int, default=500, help=f"of {', '.join(OF_ONE_SIZE)}")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     arguments = parser.parse_args()
     for section in arguments.sections:
         start = time.perf_counter()
-        SECTIONS[section](arguments.trials)
+        of_size = [arguments.questions] if section in OF_ONE_SIZE else []
+        SECTIONS[section](arguments.trials, *of_size)
         print(f"\n({section}: {time.perf_counter() - start:.0f} s)", flush=True)
 
 

@@ -21,6 +21,7 @@ from alignment_calibration.report.tables.cells import percent, rate_cell, value_
 from alignment_calibration.report.tables.formats import latex, markdown, write_table
 from alignment_calibration.report.tables.step import make_table
 from alignment_calibration.report.tables.table import MISSING, Bold, Section, Table, paragraph
+from alignment_calibration.study.settings import USUAL, Primary
 from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.gaussian_models import Model, answer, draw_questions
 from tests.support.made_changes import make_changes
@@ -91,15 +92,15 @@ def test_change_table_has_a_section_per_metric_and_a_column_per_method():
         q_value=0.2,
     )
     changes.loc[changes["change_rate"] == 0.5, "q_value"] = 0.01
-    text = markdown(change_table.table(changes))
+    text = markdown(change_table.table(changes, USUAL))
     assert rows_of(text) == [
-        ["task", "pair", "continuation_sum", "choice"],
+        ["task", "pair", "choice", "continuation_sum"],
         [":--", ":--", "--:", "--:"],
-        ["a", "X", MISSING, "0.00 [−25.00, 25.00]"],
-        ["task", "pair", "continuation_sum", "choice"],
-        [":--", ":--", "--:", "--:"],
-        ["a", "X", "−1.25 [−26.25, 23.75]", "+50.0 [25.0, 75.0]"],
+        ["a", "X", "+50.0 [25.0, 75.0]", "−1.25 [−26.25, 23.75]"],
         ["b", "X", MISSING, MISSING],
+        ["task", "pair", "choice", "continuation_sum"],
+        [":--", ":--", "--:", "--:"],
+        ["a", "X", "0.00 [−25.00, 25.00]", MISSING],
     ]
     assert re.findall(r"\*\*(\+.*?)\*\*", text) == ["+50.0 [25.0, 75.0]"]
 
@@ -121,7 +122,8 @@ def test_percent_shows_three_digits_or_hundredths(fraction, text):
 
 def test_only_a_significant_change_is_bold():
     assert isinstance(rate_cell(0.1, 0.05, 0.15, 0.01), Bold)
-    assert not isinstance(rate_cell(0.1, 0.05, 0.15, 0.05), Bold)
+    assert isinstance(rate_cell(0.1, 0.0, 0.15, 0.05), Bold)
+    assert not isinstance(rate_cell(0.1, -0.01, 0.15, 0.0501), Bold)
     assert not isinstance(rate_cell(0.1, float("nan"), float("nan"), float("nan")), Bold)
 
 
@@ -162,7 +164,7 @@ def test_no_change_is_bold_beside_an_interval_that_includes_0():
                 pair=str(seed),
             )
         )
-    sections = change_table.table(pd.concat(studies)).sections
+    sections = change_table.table(pd.concat(studies), USUAL).sections
     bold = [text for section in sections for row in section.rows for text in row[2:]]
     bold = [text for text in bold if isinstance(text, Bold)]
     assert len(bold) > 20
@@ -179,7 +181,7 @@ def test_csv_holds_fractions_exactly_and_missing_values_empty(tmp_path):
     changes = make_changes(
         {("X", "a", "choice", "ece"): -0.0125, ("Y", "a", "choice", "ece"): None}
     )
-    write_table(change_table.table(changes), [tmp_path / "changes.csv"])
+    write_table(change_table.table(changes, USUAL), [tmp_path / "changes.csv"])
     read = pd.read_csv(tmp_path / "changes.csv")
     assert list(read) == list(changes)
     assert read["change_rate"].tolist()[0] == -0.0125
@@ -282,7 +284,7 @@ def test_latex_compiles(tmp_path, rows):
         half_width=0.3,
         q_value=0.01,
     )
-    tables = [awkward_table(rows), change_table.table(changes), rank_table.table(changes)]
+    tables = [awkward_table(rows), change_table.table(changes, USUAL), rank_table.table(changes)]
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{array,booktabs,longtable}\\begin{document}\n"
         + "\n\\clearpage\n".join(map(latex, tables))
@@ -313,7 +315,7 @@ def test_model_table_has_both_stages_and_shows_percent_but_nats_as_they_are():
             *("value", "ci_low", "ci_high", "n"),
         ],
     ).assign(truncated=None, debiased=None)
-    assert rows_of(markdown(model_table.table(metrics))) == [
+    assert rows_of(markdown(model_table.table(metrics, USUAL))) == [
         ["task", "pair", "stage", "accuracy", "nll (nats)"],
         [":--", ":--", ":--", "--:", "--:"],
         ["t", "X", "base", "50.0 [49.0, 51.0]", "1.250 [1.240, 1.260]"],
@@ -337,14 +339,31 @@ def test_headline_shows_means_in_points_and_what_worsens():
             "tasks_worse": pd.array([10, None, 8], dtype="Int64"),
         }
     )
-    text = markdown(headline.table(effects))
+    text = markdown(headline.table(effects, USUAL))
     assert rows_of(text)[2:] == [
+        ["ece", "choice", "5.0 (debiased 3.0) [1.0, 4.0]", "5 of 7", "8 of 10"],
         ["accuracy", "choice", "−2.0 [−3.0, −1.0]", "6 of 7", "10 of 10"],
         ["confidence", "choice", "3.0 [−1.0, 7.0]", MISSING, MISSING],
-        ["ece", "choice", "5.0 (debiased 3.0) [1.0, 4.0]", "5 of 7", "8 of 10"],
     ]
     assert "**3.0 [" not in text
     assert "**−2.0 [" in text
+
+
+@pytest.mark.parametrize("name", [name for name, entry in TABLES.items() if entry.primary])
+def test_the_primary_analysis_stands_first(name):
+    chosen = Primary("sce", "continuation_min")
+    table = make_table(name, make_study(2, 2), chosen)
+    first = chosen.holds(table.data).to_numpy()
+    assert first.any()
+    assert not first[first.sum() :].any()
+    top = table.sections[0]
+    columns = [top.caption, *top.header, *top.rows[0]]
+    assert any("sce" in text for text in columns)
+    assert any("continuation_min" in text for text in columns)
+    of_methods = [text for text in columns if "continuation" in text or text == "choice"]
+    assert "continuation_min" in of_methods[0]
+    assert "sce under continuation_min, the primary analysis" in table.notes[0]
+    assert "primary" not in "".join(make_table(name, make_study(2, 2), Primary("x", "y")).notes)
 
 
 def test_model_table_tells_where_contexts_were_cut():
@@ -357,16 +376,16 @@ def test_model_table_tells_where_contexts_were_cut():
     ]
     metrics = pd.DataFrame(rows, columns=[*keys, "truncated"])
     metrics = metrics.assign(value=0.5, ci_low=None, ci_high=None, debiased=None, n=80)
-    table = model_table.table(metrics.astype({"truncated": "Int64"}))
+    table = model_table.table(metrics.astype({"truncated": "Int64"}), USUAL)
     assert rows_of(markdown(table)) == [
-        ["task", "pair", "stage", "accuracy"],
-        [":--", ":--", ":--", "--:"],
-        ["t", "X", "base", "50.0"],
-        ["t", "X", "aligned", "50.0"],
         ["task", "pair", "stage", "accuracy", "truncated"],
         [":--", ":--", ":--", "--:", "--:"],
         ["t", "X", "base", "50.0", "12 of 80"],
         ["t", "X", "aligned", "50.0", MISSING],
+        ["task", "pair", "stage", "accuracy"],
+        [":--", ":--", ":--", "--:"],
+        ["t", "X", "base", "50.0"],
+        ["t", "X", "aligned", "50.0"],
     ]
     assert any("lost its left" in note for note in table.notes)
 
@@ -378,5 +397,5 @@ BY_NO_METHOD = {"claims", "table_1", "audit", "audit_ranks"}
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in BY_NO_METHOD])
 def test_a_method_that_is_added_is_tabulated(name, monkeypatch):
     monkeypatch.setitem(METHODS, "continuation_mean", Method("continuation", "mean_token"))
-    text = markdown(make_table(name, make_study(3, 2, methods=METHODS)))
+    text = markdown(make_table(name, make_study(3, 2, methods=METHODS), USUAL))
     assert "continuation_mean" in text

@@ -15,6 +15,7 @@ import yaml
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.study import config
+from alignment_calibration.study.strict_yaml import read_yaml
 from tests.support.study import ROOT, Study, environment
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -53,6 +54,7 @@ GOOD: dict[str, Any] = {
         "resamples": 10,
         "permutations": 10,
         "tace_threshold": 0.1,
+        "primary": {"metric": "ece", "method": "choice"},
     },
     "plan": {"gpu": "H100", "utilisation": 0.5},
 }
@@ -216,6 +218,8 @@ def bad_names() -> Iterator[Case]:
         (("methods",), ["letters"]),
         (("methods",), []),
         (("metrics",), ["ECE"]),
+        (("metrics",), ["accuracy"]),  # without the primary metric
+        (("statistics", "primary", "method"), "continuation_min"),  # not of this study
         (("letters", "mine"), ""),
         (("letters", "block"), "{{ question }}"),
         (("letters", "mine"), "bell \a"),
@@ -366,6 +370,20 @@ def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"--config: .*{place}"):
             config.load([file], overrides, SCHEMA)
     assert config.load([file], {"statistics": {"bins": 7}}, SCHEMA)["statistics"]["seed"] == 1
+
+
+def test_what_is_primary_where_nothing_is_said() -> None:
+    schema = read_yaml(SCHEMA)
+    cases: list[tuple[dict[str, Any], tuple[str, str]]] = [
+        ({}, ("ece", "choice")),
+        ({"metrics": ["brier", "sce"]}, ("brier", "choice")),
+        ({"methods": ["continuation_min", "continuation_sum"]}, ("ece", "continuation_min")),
+        ({"statistics": {"primary": {"metric": "accuracy"}}}, ("accuracy", "choice")),
+    ]
+    for more, expected in cases:
+        study = GOOD | {"statistics": {}} | more
+        primary = config.check(study, schema, "test")["statistics"]["primary"]
+        assert (primary["metric"], primary["method"]) == expected
 
 
 @pytest.mark.parametrize("number", ["010", "0x1F", "0b11", "1_000", "1:30", "-010", "1:30.5"])

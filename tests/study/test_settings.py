@@ -2,9 +2,10 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
-from alignment_calibration.study.settings import Permuting, Resampling, Settings
+from alignment_calibration.study.settings import Permuting, Primary, Resampling, Settings
 
 STATISTICS = {"bins": 15, "tace_threshold": 0, "seed": 3, "resamples": 20, "permutations": 30}
 
@@ -20,3 +21,14 @@ def test_a_missing_key_is_an_error_that_names_it(kind):
     for field in dataclasses.fields(kind):
         with pytest.raises(KeyError, match=field.name):
             kind.of({key: value for key, value in STATISTICS.items() if key != field.name})
+
+
+def test_primary_rows_of_a_frame_and_a_row_by_itself():
+    primary = Primary(metric="ece", method="choice")
+    rows = [
+        {"metric": "ece", "method": "choice"},
+        {"metric": "ece", "method": "continuation_sum"},
+        {"metric": "sce", "method": "choice"},
+    ]
+    assert [primary.holds(row) for row in rows] == [True, False, False]
+    assert primary.holds(pd.DataFrame(rows)).tolist() == [True, False, False]

@@ -7,14 +7,14 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.predictions import Booleans, Floats
 from alignment_calibration.study.settings import Permuting, Resampling
 
 Weights = npt.NDArray[np.float32]
 
 Interval = Literal["percentile", "basic", "hull"]
 
-#: False discovery rate (q-value) at which a change counts as significant.
+#: p-value, or false discovery rate (q-value), up to which something counts as found.
 SIGNIFICANCE: Final = 0.05
 
 #: Numbers of a block of weights: small enough to stay near the processor's caches.
@@ -91,6 +91,11 @@ def interval(
             return mirrored_low, mirrored_high
         case "hull":
             return min(low, mirrored_low), max(high, mirrored_high)
+
+
+def significant(p_values: npt.ArrayLike) -> Booleans:
+    """Whether p- or q-values, of any shape, are at most SIGNIFICANCE; a missing one is not."""
+    return np.asarray(np.asarray(p_values, dtype=np.float64) <= SIGNIFICANCE)
 
 
 def bootstrap_p_value(value: float, replicates: Floats, kind: Interval) -> float:

@@ -25,7 +25,7 @@ from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, padded
-from alignment_calibration.calibration.resampling import SIGNIFICANCE, benjamini_hochberg
+from alignment_calibration.calibration.resampling import benjamini_hochberg, significant
 from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.study.settings import Settings
@@ -137,7 +137,7 @@ def count_conclusions(changes: pd.DataFrame) -> pd.DataFrame:
         direction = METRICS[str(universe[0])].worse * np.sign(
             contrasts["change_debiased"].to_numpy()
         )
-        decided = q_values <= SIGNIFICANCE
+        decided = significant(q_values)
         worse, better = (float((decided & (direction == sign)).mean()) for sign in (1, -1))
         shares = (worse, better, 1 - worse - better)
         if np.isnan(q_values).all():

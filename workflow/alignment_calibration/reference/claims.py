@@ -28,7 +28,7 @@ import pandas as pd
 
 from alignment_calibration.calibration.estimates import holm
 from alignment_calibration.calibration.predictions import Floats
-from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.calibration.resampling import significant
 from alignment_calibration.contract.pairs import ESTIMATES
 from alignment_calibration.pairs.ranks import kendall_w
 from alignment_calibration.pairs.rate_tests import one_sided
@@ -130,8 +130,8 @@ def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
     p_above, p_below = one_sided(contrasts, threshold)
     untested, rates = np.isnan(p_above), contrasts["change_rate"]
     side = pd.Series("open", index=contrasts.index)
-    side[(p_above <= SIGNIFICANCE) | (untested & (rates > threshold))] = "above"
-    side[(holm(p_below) <= SIGNIFICANCE) | (untested & (rates < threshold))] = "below"
+    side[significant(p_above) | (untested & (rates > threshold))] = "above"
+    side[significant(holm(p_below)) | (untested & (rates < threshold))] = "below"
     return side
 
 

@@ -32,6 +32,8 @@ class Exhibit:
         published: whether it is made of the published study.
         each: columns of what it reads; it is made once for every combination of their values, from
             the rows that have them.
+        primary: whether it shows the primary analysis first (`study.settings.Primary`, given to its
+            functions as the keyword `primary`).
     """
 
     reads: tuple[str, ...]
@@ -39,6 +41,7 @@ class Exhibit:
     own: bool = True
     published: bool = False
     each: tuple[str, ...] = ()
+    primary: bool = False
 
 
 FIGURES: Final = {
@@ -57,11 +60,11 @@ FIGURES: Final = {
 }
 
 TABLES: Final = {
-    "headline": Exhibit(("alignment_effects",)),
-    "changes": Exhibit(("changes",), published=True),
+    "headline": Exhibit(("alignment_effects",), primary=True),
+    "changes": Exhibit(("changes",), published=True, primary=True),
     "ranks": Exhibit(("changes",), published=True),
     "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
-    "models": Exhibit(("metrics",)),
+    "models": Exhibit(("metrics",), primary=True),
     "map_parts": Exhibit(("map_parts",)),
     "decomposition": Exhibit(("decomposition",)),
     "remedies": Exhibit(("remedies",)),

@@ -15,6 +15,7 @@ from typing import Any
 from alignment_calibration.errors import UserError, run_cli, shorten
 from alignment_calibration.study.explain import suggest, violation
 from alignment_calibration.study.letters import TEMPLATES
+from alignment_calibration.study.settings import USUAL
 from alignment_calibration.study.strict_yaml import plain, read_yaml
 from alignment_calibration.study.vocabulary import PROMPTS, STAGES, prompts_of
 
@@ -51,6 +52,10 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
         for prompt in PROMPTS:
             names = task.get(prompt)
             task[prompt] = [names] if isinstance(names, str) else names
+    primary = config["statistics"]["primary"]
+    for key, measured in (("metric", config["metrics"]), ("method", config["methods"])):
+        usual = getattr(USUAL, key)
+        primary.setdefault(key, usual if usual in measured else measured[0])
     for problem in _inconsistencies(config):
         raise UserError(f"{source}: {problem}")
     for oddity in _oddities(config):
@@ -83,6 +88,12 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for name in config["letters"]:
         if name in TEMPLATES:
             yield f"letters.{name}: the name of a built-in template; choose another"
+    for key, name in config["statistics"]["primary"].items():
+        if name not in config[f"{key}s"]:
+            yield (
+                f"statistics.primary.{key}: found {name!r}, which is not among {key}s; "
+                f"allowed: {', '.join(config[f'{key}s'])}"
+            )
     templates = [*TEMPLATES, *config["letters"]]
     for name, task in config["tasks"].items():
         if not any(task[prompt] for prompt in prompts):

@@ -1,6 +1,7 @@
 """The `statistics` of a study, typed: each step takes the part that it reads.
 
     Settings.of(slice["statistics"])
+    Primary.of(slice["statistics"]["primary"])
 
 makes one from the params slice of a rule; the config's schema has checked the values. A key that
 the slice lacks is an error of the rule, never a silent default.
@@ -8,7 +9,7 @@ the slice lacks is an error of the rule, never a silent default.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,33 @@ class Settings(_OfSlice):
 
     bins: int
     tace_threshold: float
+
+
+@dataclass(frozen=True)
+class Primary(_OfSlice):
+    """The one analysis that answers a study's question; all others are secondary.
+
+    Attributes:
+        metric, method: by name; both are measured by the study.
+    """
+
+    metric: str
+    method: str
+
+    def holds(self, rows: Any) -> Any:
+        """Which rows are of the primary analysis.
+
+        Args:
+            rows: a frame with columns `metric` and `method`, or one row: a mapping with these keys.
+
+        Returns:
+            A series of booleans, or a boolean.
+        """
+        return (rows["metric"] == self.metric) & (rows["method"] == self.method)
+
+
+#: What is primary where a config does not say (and the study measures it).
+USUAL: Final = Primary(metric="ece", method="choice")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.calibration.resampling import significant
 from alignment_calibration.pairs.changes import debiased_rates
 from alignment_calibration.report.figures import style
 
@@ -107,7 +107,7 @@ def _panel_numbers(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "contrasts": len(rows),
         "rises": int((rows["change_rate"] > 0).sum()),
-        "significant": int((rows["q_value"] < SIGNIFICANCE).sum()),
+        "significant": int(significant(rows["q_value"]).sum()),
         "median": 100 * rows["change_rate"].median(),
         "largest": 100 * largest["change_rate"],
         "largest_pair": largest["pair"],

@@ -6,14 +6,30 @@ import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import METRICS
-from alignment_calibration.calibration.resampling import SIGNIFICANCE
+from alignment_calibration.calibration.resampling import significant
 from alignment_calibration.report.tables.table import MISSING, Bold
+from alignment_calibration.study.settings import Primary
 
 
 def in_order(values: Iterable[str], order: Iterable[str] = ()) -> list[str]:
     """The different values: those named in `order` as there, then the others by name."""
-    known = {value: place for place, value in enumerate(order)}
+    known = {value: place for place, value in enumerate(dict.fromkeys(order))}
     return sorted(set(values), key=lambda value: (known.get(value, len(known)), value))
+
+
+def primary_first(rows: pd.DataFrame, primary: Primary) -> pd.DataFrame:
+    """The same rows, those of the primary analysis before the others."""
+    return rows.iloc[np.argsort(~primary.holds(rows), kind="stable")]
+
+
+def primary_note(rows: pd.DataFrame, primary: Primary) -> list[str]:
+    """What to say where the primary analysis stands first; nothing where it is not shown."""
+    if not primary.holds(rows).any():
+        return []
+    return [
+        f"{primary.metric} under {primary.method}, the primary analysis, stands first; all else is "
+        "secondary."
+    ]
 
 
 def rate_cell(
@@ -37,7 +53,7 @@ def rate_cell(
             shown = MISSING if pd.isna(debiased) else percent(debiased, digits, sign=True)
             text += f" (debiased {shown})"
         text += f" {rate_interval(low, high, digits)}"
-    return Bold(text) if q_value < SIGNIFICANCE else text
+    return Bold(text) if significant(q_value) else text
 
 
 def rate_interval(low: float, high: float, digits: int | None = None) -> str:

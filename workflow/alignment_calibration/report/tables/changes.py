@@ -5,14 +5,20 @@ import pandas as pd
 from alignment_calibration.calibration.metrics.registry import rate_interval_note
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.pairs.changes import debiased_rates
-from alignment_calibration.report.tables.cells import in_order, rate_cell
+from alignment_calibration.report.tables.cells import (
+    in_order,
+    primary_first,
+    primary_note,
+    rate_cell,
+)
 from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
 
-def table(changes: pd.DataFrame) -> Table:
-    """A section per metric, a column per method."""
-    methods = in_order(changes["method"], METHODS)
+def table(changes: pd.DataFrame, primary: Primary) -> Table:
+    """A section per metric, a column per method; those of the primary analysis first."""
+    methods = in_order(changes["method"], [primary.method, *METHODS])
     texts = {
         (row["metric"], row["task"], row["pair"], row["method"]): rate_cell(
             row["change_rate"],
@@ -24,7 +30,7 @@ def table(changes: pd.DataFrame) -> Table:
         for row in changes.assign(debiased=debiased_rates(changes)).to_dict("records")
     }
     sections = []
-    for metric in in_order(changes["metric"]):
+    for metric in in_order(changes["metric"], [primary.metric]):
         rows = changes.loc[changes["metric"] == metric, ["task", "pair"]].drop_duplicates()
         keys = sorted(rows.itertuples(index=False, name=None))
         sections.append(
@@ -38,7 +44,7 @@ def table(changes: pd.DataFrame) -> Table:
                 ),
             )
         )
-    notes = ["Change rate: (aligned − base) / base."]
+    notes = [*primary_note(changes, primary), "Change rate: (aligned − base) / base."]
     if changes["rate_ci_low"].notna().any():
         notes.append(rate_interval_note(in_order(changes["metric"])))
     if changes["q_value"].notna().any():
@@ -47,4 +53,4 @@ def table(changes: pd.DataFrame) -> Table:
             f"at a false discovery rate of {SIGNIFICANCE:.0%} over the contrasts of the metric and "
             "method."
         )
-    return Table("Change rates", changes, tuple(sections), tuple(notes))
+    return Table("Change rates", primary_first(changes, primary), tuple(sections), tuple(notes))

@@ -3,23 +3,30 @@
 import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import METRICS, interval_note
-from alignment_calibration.report.tables.cells import in_order, value_cell
+from alignment_calibration.report.tables.cells import (
+    in_order,
+    primary_first,
+    primary_note,
+    value_cell,
+)
 from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS, STAGES
 
 #: Metrics side by side; further ones stand below.
 COLUMNS = 4
 
 
-def table(metrics: pd.DataFrame) -> Table:
+def table(metrics: pd.DataFrame, primary: Primary) -> Table:
     """Accuracy and calibration of every model with intervals, a section per method.
 
     A column more tells where contexts were cut to fit the model, if any were.
 
     Args:
         metrics: rows of ALL_METRICS. A base model of several pairs stands under each.
+        primary: the analysis that stands first.
     """
-    names = in_order(metrics["metric"], ["accuracy"])
+    names = in_order(metrics["metric"], [primary.metric, "accuracy"])
     texts = {
         (row["method"], row["task"], row["pair"], row["stage"], row["metric"]): value_cell(
             row["metric"], row["value"], row["ci_low"], row["ci_high"], row["debiased"]
@@ -31,7 +38,7 @@ def table(metrics: pd.DataFrame) -> Table:
         for row in metrics[metrics["truncated"].gt(0)].to_dict("records")
     }
     sections = []
-    for method in in_order(metrics["method"], METHODS):
+    for method in in_order(metrics["method"], [primary.method, *METHODS]):
         keys = sorted({key[1:3] for key in texts if key[0] == method})
         for start in range(0, len(names), COLUMNS):
             block = names[start : start + COLUMNS]
@@ -54,9 +61,12 @@ def table(metrics: pd.DataFrame) -> Table:
                     ),
                 )
             )
-    notes = [interval_note(names)] if metrics["ci_low"].notna().any() else []
+    notes = primary_note(metrics, primary)
+    if metrics["ci_low"].notna().any():
+        notes.append(interval_note(names))
     if cut:
         notes.append(
             "Truncated: questions whose context was too long for the model and lost its left."
         )
-    return Table("Accuracy and calibration of the models", metrics, tuple(sections), tuple(notes))
+    data = primary_first(metrics, primary)
+    return Table("Accuracy and calibration of the models", data, tuple(sections), tuple(notes))

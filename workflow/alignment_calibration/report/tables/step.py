@@ -8,13 +8,17 @@ from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables.formats import write_table
 from alignment_calibration.report.tables.table import Table
 from alignment_calibration.report.tidy import Frames, frames_of, read_tidy
+from alignment_calibration.study.settings import Primary
 
 
-def write_tables(tidy: Mapping[str, str | Path], outputs: Iterable[str | Path]) -> None:
+def write_tables(
+    tidy: Mapping[str, str | Path], primary: Primary, outputs: Iterable[str | Path]
+) -> None:
     """Write tables of one study.
 
     Args:
         tidy: what they read, by name.
+        primary: the analysis that is shown first.
         outputs: files to write, each named after its table and with the suffix of its format.
 
     Raises:
@@ -25,12 +29,13 @@ def write_tables(tidy: Mapping[str, str | Path], outputs: Iterable[str | Path]) 
     for output in map(Path, outputs):
         files.setdefault(output.stem, []).append(output)
     for name, formats in files.items():
-        write_table(make_table(name, frames), formats)
+        write_table(make_table(name, frames, primary), formats)
         print(name)
 
 
-def make_table(name: str, frames: Frames) -> Table:
+def make_table(name: str, frames: Frames, primary: Primary) -> Table:
     """The table of this name in the registry, of the frames that it reads."""
     module = importlib.import_module(f"alignment_calibration.report.tables.{name}")
-    made: Table = module.table(*frames_of(TABLES[name], frames))
+    shown_first = {"primary": primary} if TABLES[name].primary else {}
+    made: Table = module.table(*frames_of(TABLES[name], frames), **shown_first)
     return made
