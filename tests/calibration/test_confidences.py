@@ -10,7 +10,9 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.calibration.normalisations import NORMALISATIONS
 from alignment_calibration.contract.scoring import LOGITS
+from alignment_calibration.study.vocabulary import METHODS, READINGS
 
 
 def logit_table(questions: list[list[list[float]]]) -> pa.Table:
@@ -80,3 +82,48 @@ def test_a_slice_of_a_table_is_read_like_the_whole():
     logits = logit_table([[[-1.0], [-2.0]], [[-3.0, -1.0], [-0.5]], [[-1.5], [-1.0]]])
     part = read_method(logits.slice(2, 2), "continuation_sum")["probabilities"].to_pylist()
     assert part == read_method(logits, "continuation_sum")["probabilities"].to_pylist()[1:2]
+
+
+def test_a_method_names_what_is_there():
+    for method in METHODS.values():
+        assert method.normalisation in NORMALISATIONS
+        assert method.reading in READINGS
+
+
+def test_raw_letters_are_the_letter_mass_times_the_normalised_ones():
+    """p_raw = mass · p for the listed letters, and what is left for everything else."""
+    rng = np.random.default_rng(1)
+    questions = []
+    for _ in range(300):
+        # A distribution over a vocabulary of 30, of which some tokens are the letters.
+        vocabulary = rng.dirichlet(np.full(30, 0.3))
+        questions.append([[math.log(p + 1e-30)] for p in vocabulary[: rng.integers(2, 6)]])
+    questions.append([[0.0], [-90.0]])  # all on one letter
+    questions.append([[-2000.0], [-2001.0]])  # next to nothing on letters
+    logits = logit_table(questions)
+    normalised = read_method(logits, "choice").to_pylist()
+    for raw, listed in zip(read_method(logits, "choice_raw").to_pylist(), normalised, strict=True):
+        *letters, other = raw["probabilities"]
+        mass = min(listed["letter_mass"], 1)
+        np.testing.assert_allclose(letters, mass * np.array(listed["probabilities"]), rtol=1e-12)
+        assert other == pytest.approx(1 - mass, abs=1e-12)
+        assert sum(raw["probabilities"]) == pytest.approx(1, abs=1e-12)
+        assert raw["letter_mass"] == listed["letter_mass"]
+        assert raw["gold"] < len(letters)  # the rest is never right
+    assert normalised[-1]["probabilities"] == pytest.approx(softmax([-2000, -2001]))
+
+
+def test_rounding_above_one_is_divided_out():
+    logits = logit_table([[[math.log(0.7)], [math.log(0.3000004)]]])
+    *letters, other = read_method(logits, "choice_raw")["probabilities"][0].as_py()
+    assert other == 0
+    assert sum(letters) == pytest.approx(1, abs=1e-12)
+
+
+def test_readings_by_length_of_a_hand_worked_question():
+    # Sums -4 and -3 over 2 and 1 tokens: means -2 and -3. All options have 4 bytes.
+    logits = logit_table([[[-3.0, -1.0], [-3.0]]])
+    by_token = read_method(logits, "continuation_mean_token")["probabilities"][0].as_py()
+    by_byte = read_method(logits, "continuation_mean_byte")["probabilities"][0].as_py()
+    assert by_token == pytest.approx(softmax([-2, -3]))
+    assert by_byte == pytest.approx(softmax([-4 / 4, -3 / 4]))

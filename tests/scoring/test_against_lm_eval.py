@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from lm_eval.api.registry import get_metric, get_metric_aggregation
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
@@ -72,6 +73,14 @@ def hflm(scored: Any) -> HFLM:
     return HFLM(pretrained=str(scored[0]), dtype=torch.float32, device="cpu", batch_size=16)
 
 
+def measure(task: Any, metric: str) -> None:
+    """Have lm-eval report a metric of its own beside the two that are its default."""
+    task._metric_fn_list[metric] = get_metric(metric)
+    task._metric_fn_kwargs[metric] = {}
+    task._aggregation_list[metric] = get_metric_aggregation(metric)
+    task._higher_is_better[metric] = True
+
+
 @pytest.mark.parametrize(("prompt", "name"), CELLS)
 def test_log_probabilities_and_accuracy_equal_lm_evals(
     scored: Any, hflm: HFLM, prompt: str, name: str, tmp_path: Path
@@ -81,6 +90,7 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
     task = build(
         library, definition, scratch=tmp_path, num_fewshot=0, letters=TEMPLATES["block"], data=None
     )
+    measure(task, "acc_bytes")
     results = lm_eval.simple_evaluate(
         model=hflm,
         tasks=[task],
@@ -102,7 +112,16 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
     for document, values in ours.items():
         np.testing.assert_allclose(values, theirs[document], atol=1e-3, rtol=0)
 
-    method = "choice" if prompt == "choice" else "continuation_sum"
-    confidences = read_method(logits, method).to_pylist()
-    right = [np.argmax(row["probabilities"]) == row["gold"] for row in confidences]
-    assert np.mean(right) == pytest.approx(results["results"][name]["acc,none"])
+    # The demo's options are ASCII: bytes, which acc_bytes counts, and acc_norm's characters agree.
+    same = {
+        "continuation": {
+            "continuation_sum": ["acc"],
+            "continuation_mean_byte": ["acc_bytes", "acc_norm"],
+        },
+        "choice": {"choice": ["acc"]},
+    }
+    for method, accuracies in same[prompt].items():
+        confidences = read_method(logits, method).to_pylist()
+        right = [np.argmax(row["probabilities"]) == row["gold"] for row in confidences]
+        for accuracy in accuracies:
+            assert np.mean(right) == pytest.approx(results["results"][name][f"{accuracy},none"])

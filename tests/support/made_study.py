@@ -19,7 +19,6 @@ from alignment_calibration.contract.pairs import (
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.ranks import rank_pairs
 from alignment_calibration.pairs.remedies import REMEDIES
-from alignment_calibration.study.vocabulary import METHODS
 
 #: Names of the length that real ones have.
 PAIRS = [
@@ -59,9 +58,11 @@ TASKS = [
     "commonsense_qa",
 ]
 ERRORS = ("ece", "sce", "sce_ovr")
+#: Those of a study that names none.
+DEFAULT_METHODS = ("continuation_sum", "continuation_min", "choice")
 
 
-def make_study(pairs=3, tasks=4, methods=METHODS, seed=0):
+def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
     """Frames by file name; base and aligned errors drawn from Beta distributions."""
     random = np.random.default_rng(seed)
     pair_names, task_names = PAIRS[:pairs], TASKS[:tasks]

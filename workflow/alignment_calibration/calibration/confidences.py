@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alignment_calibration.calibration.normalisations import NORMALISATIONS, Scores
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import read_logits
@@ -83,31 +84,12 @@ def question_starts(question_ids: pa.ChunkedArray) -> Integers:
     return np.flatnonzero(np.diff(codes, prepend=-1)).astype(np.int64)
 
 
-def question_softmax(scores: Floats, starts: Integers) -> tuple[Floats, Floats]:
-    """Softmax of the scores over each question's options.
-
-    Args:
-        scores: shape (options,), in nats.
-        starts: shape (questions,), index of each question's first option.
-
-    Returns:
-        The probabilities, shape (options,), summing to 1 over each question; and the log of each
-        question's sum of exp(score), shape (questions,): for letters, the log of `letter_mass`.
-    """
-    sizes = np.diff(starts, append=scores.size)
-    highest = np.maximum.reduceat(scores, starts)
-    shifted = np.exp(scores - np.repeat(highest, sizes))
-    totals = np.add.reduceat(shifted, starts)
-    return shifted / np.repeat(totals, sizes), highest + np.log(totals)
-
-
 def read_method(logits: pa.Table, method: str) -> pa.Table:
     """One row of the CONFIDENCES contract per question, under one method."""
     starts = question_starts(logits["question_id"])
-    probabilities, log_mass = question_softmax(
-        option_scores(logits, METHODS[method].reading), starts
-    )
-    offsets = np.append(starts, probabilities.size).astype(np.int32)
+    scores = Scores(option_scores(logits, METHODS[method].reading), starts)
+    found = NORMALISATIONS[METHODS[method].normalisation](scores)
+    offsets = np.append(0, np.cumsum(found.options)).astype(np.int32)
     first = logits.take(pa.array(starts))
     # Of a question with an option of which it is unknown, it is unknown.
     truncated = np.maximum.reduceat(
@@ -120,10 +102,8 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
             "method": pa.array([method] * starts.size, pa.string()),
             "gold": first["gold"],
             "group": first["group"],
-            "probabilities": pa.ListArray.from_arrays(pa.array(offsets), pa.array(probabilities)),
-            "letter_mass": pa.array(np.exp(log_mass))
-            if METHODS[method].prompt == CHOICE
-            else missing,
+            "probabilities": pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.values)),
+            "letter_mass": pa.array(found.mass) if METHODS[method].prompt == CHOICE else missing,
             "truncated": pa.array(truncated == 1, mask=truncated == _UNKNOWN),
         },
         schema=CONFIDENCES,

@@ -21,7 +21,8 @@ CONFIDENCES: Final = table(
         **keys("group"),
         "probabilities": Column(
             pa.list_(pa.float64()),
-            "of the question's options, in their order; sum to 1",
+            "of the question's options, in their order, under `choice_raw` with all other text "
+            "behind them; sum to 1",
             PROBABILITY,
         ),
         "letter_mass": Column(

@@ -17,13 +17,13 @@ from scipy.special import stdtrit
 
 from alignment_calibration.calibration.confidences import (
     option_scores,
-    question_softmax,
     question_starts,
     readings_of,
 )
 from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
 from alignment_calibration.calibration.metrics.sample import Sample
+from alignment_calibration.calibration.normalisations import Scores, softmax
 from alignment_calibration.calibration.predictions import Predictions, padded
 from alignment_calibration.calibration.resampling import benjamini_hochberg, significant
 from alignment_calibration.contract.pairs import MULTIVERSE, PAIR_MULTIVERSE
@@ -44,7 +44,7 @@ def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
     gold = logits["gold"].to_numpy()[starts].astype(np.int64)
     return {
         reading: Predictions(
-            padded(question_softmax(option_scores(logits, reading), starts)[0], options),
+            padded(softmax(Scores(option_scores(logits, reading), starts)).values, options),
             options,
             gold,
         )

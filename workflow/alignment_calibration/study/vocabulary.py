@@ -65,17 +65,27 @@ READINGS: Final = {
 
 @dataclass(frozen=True)
 class Method:
-    """A way of reading a confidence: a prompt, and a reading of its options' tokens."""
+    """A way of reading a confidence: a prompt, and a reading of its options' tokens.
+
+    Attributes:
+        normalisation: how the scores become probabilities: name in `NORMALISATIONS` of
+            `calibration/normalisations.py`.
+    """
 
     prompt: str
     reading: str
+    normalisation: str = "softmax"
 
 
-#: Every method, by name, in the order in which figures and tables show them.
+#: Every method, by name. Figures and tables show them in this order, and figures give them marks by
+#: their place: so the paper's three come first.
 METHODS: Final = {
     "continuation_sum": Method(CONTINUATION, "sum"),
     "continuation_min": Method(CONTINUATION, "min"),
     "choice": Method(CHOICE, "letters"),
+    "continuation_mean_token": Method(CONTINUATION, "mean_token"),
+    "continuation_mean_byte": Method(CONTINUATION, "mean_byte"),
+    "choice_raw": Method(CHOICE, "letters", "of_vocabulary"),
 }
 
 
