@@ -16,11 +16,13 @@ from alignment_calibration.report.registry import (
     PUBLISHED,
     TABLES,
     Exhibit,
+    of_methods,
     of_study,
     pages,
     reads_of,
 )
 from alignment_calibration.report.tidy import frames_of
+from alignment_calibration.study.vocabulary import METHODS
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 
@@ -44,6 +46,7 @@ def test_what_an_entry_names_is_there(kind, name, exhibit, caption):
     assert set(exhibit.optional) < set(exhibit.reads)
     assert all(set(exhibit.each) <= set(schemas[read].names) for read in exhibit.reads)
     assert exhibit.own or exhibit.published
+    assert set(exhibit.methods) <= set(METHODS)
 
 
 def test_every_caption_has_its_entry():
@@ -70,6 +73,12 @@ def test_a_study_has_the_figures_that_are_made_of_it():
     assert list(of_study(MADE_UP, PUBLISHED)) == ["a", "c"]
     assert reads_of(MADE_UP, "mine") == ["changes", "ranks", "metrics"]
     assert reads_of(MADE_UP, PUBLISHED) == ["changes"]
+
+
+def test_an_exhibit_of_certain_methods_is_made_where_all_of_them_are():
+    exhibits = MADE_UP | {"d": Exhibit(("changes",), methods=("choice", "choice_raw"))}
+    assert list(of_methods(exhibits, ["choice", "continuation_sum"])) == ["a", "b", "c"]
+    assert list(of_methods(exhibits, ["choice_raw", "choice"])) == ["a", "b", "c", "d"]
 
 
 def test_a_figure_is_made_for_each_of_its_values():

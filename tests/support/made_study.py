@@ -10,6 +10,7 @@ from alignment_calibration.contract.pairs import (
     CHANGES,
     DECOMPOSITION,
     EFFECTS,
+    LETTER_PARTS,
     MAP_PARTS,
     MULTIVERSE,
     RANK_PROBABILITIES,
@@ -19,6 +20,7 @@ from alignment_calibration.contract.pairs import (
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.ranks import rank_pairs
 from alignment_calibration.pairs.remedies import REMEDIES
+from alignment_calibration.study.vocabulary import METHODS
 
 #: Names of the length that real ones have.
 PAIRS = [
@@ -99,6 +101,7 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
         "alignment_effects": _effects(changes),
         "map_parts": _map_parts(changes),
         "decomposition": _decomposition(changes),
+        "letter_parts": _letter_parts(changes),
         "rank_probabilities": _rank_probabilities(changes, random),
         "remedies": _remedies(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
@@ -165,6 +168,15 @@ def _decomposition(changes):
         for part, share in parts.items()
     ]
     return pd.concat(frames, ignore_index=True)[DECOMPOSITION.names]
+
+
+def _letter_parts(changes):
+    rows = changes[changes["method"] == "choice"].drop(columns="change")
+    frames = [
+        rows.assign(part=part, change=change, debiased=change, ci_low=-0.2, ci_high=0.2)
+        for part, change in {"whole": 0.1, "answer": -0.05, "format": 0.15}.items()
+    ]
+    return pd.concat(frames, ignore_index=True)[LETTER_PARTS.names]
 
 
 def _effects(changes):

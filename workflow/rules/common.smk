@@ -15,11 +15,11 @@ from alignment_calibration.files.atomic import canonical_json
 from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
+from alignment_calibration.report import registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
-    FIGURES,
     PUBLISHED,
-    TABLES,
+    of_methods,
     of_study,
     pages,
     reads_of,
@@ -72,6 +72,12 @@ PROMPTS = {
 }
 # Every task × prompt: with a model, a cell.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
+
+# The figures and tables that a study with these methods can have.
+FIGURES, TABLES = (
+    of_methods(exhibits, STUDY["methods"])
+    for exhibits in (registry.FIGURES, registry.TABLES)
+)
 
 
 def one_of(names):

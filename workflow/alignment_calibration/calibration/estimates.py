@@ -11,7 +11,7 @@ Student's t with one degree of freedom less than questions, for the normal ones 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,12 +131,22 @@ def change(base: Estimate, aligned: Estimate, rate: float = 0.0) -> Estimate:
 
 def negated(estimate: Estimate) -> Estimate:
     """The estimate of the number with the other sign."""
+    return combination([(-1.0, estimate)])
+
+
+def combination(weighted: Iterable[tuple[float, Estimate]]) -> Estimate:
+    """The weighted sum of estimates from the same questions in the same order.
+
+    Args:
+        weighted: weights, which may be negative, and estimates.
+    """
+    pairs = list(weighted)
     return Estimate(
-        -estimate.value,
-        -estimate.debiased,
-        -estimate.bias_high,
-        -estimate.bias_low,
-        -estimate.contributions,
+        sum(weight * estimate.value for weight, estimate in pairs),
+        sum(weight * estimate.debiased for weight, estimate in pairs),
+        sum(w * (each.bias_low if w > 0 else each.bias_high) for w, each in pairs),
+        sum(w * (each.bias_high if w > 0 else each.bias_low) for w, each in pairs),
+        np.sum([weight * estimate.contributions for weight, estimate in pairs], axis=0),
     )
 
 

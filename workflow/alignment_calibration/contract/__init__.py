@@ -28,6 +28,7 @@ FILES: Final = {
     "remedies.parquet": pairs.REMEDY_EFFECTS,
     "decomposition.parquet": pairs.DECOMPOSITION,
     "map_parts.parquet": pairs.MAP_PARTS,
+    "letter_parts.parquet": pairs.LETTER_PARTS,
     "multiverse/{pair}.parquet": pairs.PAIR_MULTIVERSE,
     "multiverse.parquet": pairs.MULTIVERSE,
     "audit.parquet": published.PUBLISHED_AUDIT,

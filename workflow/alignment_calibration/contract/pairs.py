@@ -364,6 +364,23 @@ MAP_PARTS: Final = table(
     },
 )
 
+LETTER_PARTS: Final = table(
+    "A part of a change under `choice_raw` that adds up to it, of a pair, task and metric; only in "
+    "studies with the methods `choice` and `choice_raw`",
+    {
+        **keys("pair", "task", "metric"),
+        "part": Column(
+            pa.string(),
+            "`whole`; `answer`: another split among the listed letters; `format`: another letter "
+            "mass",
+        ),
+        "change": Column(pa.float64(), "what the part adds to the change", OF_METRIC),
+        "debiased": Column(pa.float64(), "the same less its estimated bias", OF_METRIC),
+        "ci_low": Column(pa.float64(), "lower end of its 95 % interval", OF_METRIC),
+        "ci_high": Column(pa.float64(), "upper end of its 95 % interval", OF_METRIC),
+    },
+)
+
 _UNIVERSE: Final = {
     **keys("metric"),
     "bins": Column(pa.int64(), "number of bins", "bins", "the metric has no bins"),

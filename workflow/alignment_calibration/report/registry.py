@@ -34,6 +34,7 @@ class Exhibit:
             the rows that have them.
         primary: whether it shows the primary analysis first (`study.settings.Primary`, given to its
             functions as the keyword `primary`).
+        methods: those that a study must have for it to be made.
     """
 
     reads: tuple[str, ...]
@@ -42,6 +43,7 @@ class Exhibit:
     published: bool = False
     each: tuple[str, ...] = ()
     primary: bool = False
+    methods: tuple[str, ...] = ()
 
 
 FIGURES: Final = {
@@ -68,12 +70,18 @@ TABLES: Final = {
     "map_parts": Exhibit(("map_parts",)),
     "decomposition": Exhibit(("decomposition",)),
     "remedies": Exhibit(("remedies",)),
+    "letter_parts": Exhibit(("letter_parts",), methods=("choice", "choice_raw")),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
     "audit": Exhibit(("audit", "changes"), own=False, published=True),
     "recovered": Exhibit(("changes",), own=False, published=True),
     "audit_ranks": Exhibit((AS_PUBLISHED,), own=False, published=True),
 }
+
+
+def of_methods(exhibits: Mapping[str, Exhibit], methods: Sequence[str]) -> dict[str, Exhibit]:
+    """Those that can be made of a study with these methods, by name."""
+    return {name: each for name, each in exhibits.items() if set(each.methods) <= set(methods)}
 
 
 def of_study(exhibits: Mapping[str, Exhibit], study: str) -> dict[str, Exhibit]:

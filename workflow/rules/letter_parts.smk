@@ -1,0 +1,33 @@
+# Raw letters: changes split into answer and format. Asked for by the table of that name.
+
+
+rule letter_parts:
+    input:
+        confidences=expand(
+            f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",
+            model=MODELS,
+            task=TASKS,
+        ),
+    output:
+        f"{RESULTS}/letter_parts.parquet",
+    log:
+        f"{LOGS}/letter_parts.log",
+    benchmark:
+        f"{BENCHMARKS}/letter_parts.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("letter_parts"),
+        slice=statistics_slice(
+            "bins",
+            "tace_threshold",
+            metrics=STUDY["metrics"],
+            models=MODELS,
+            pairs=STUDY["pairs"],
+            tasks=TASKS,
+        ),
+    script:
+        "../scripts/letter_parts.py"
