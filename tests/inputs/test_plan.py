@@ -8,7 +8,7 @@ import pytest
 
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.parquet import write_parquet
-from alignment_calibration.inputs import plan
+from alignment_calibration.inputs import plan, sizes
 from alignment_calibration.study import config
 from alignment_calibration.study.strict_yaml import read_yaml
 
@@ -38,7 +38,7 @@ def test_weights_are_those_that_numpy_reads() -> None:
     from safetensors.numpy import load_file
 
     weights = load_file(CHECKPOINT / "model.safetensors")
-    size = plan.local_size(CHECKPOINT)
+    size = sizes.local_size(CHECKPOINT)
     assert size.weights == sum(array.size for array in weights.values())
     assert size.disk == (CHECKPOINT / "model.safetensors").stat().st_size
     assert size.download == 0
@@ -65,7 +65,7 @@ def test_a_hub_model_is_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> Non
         "try_to_load_from_cache",
         lambda hub, name, revision: "/cache/config.json" if name == "config.json" else None,
     )
-    size = plan.hub_size("owner/name", "main")
+    size = sizes.hub_size("owner/name", "main")
     assert (size.weights, size.disk, size.download) == (123, 2000, 1000)
     assert "owner/name" in size.note
     assert "gated" in size.note
@@ -83,8 +83,8 @@ def test_the_plan_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml"),
         "study.yaml",
     )
-    known = {"a": plan.Size(10**9, 2 * 10**9, 0), "b": plan.Size(None, None, None, "gated: x")}
-    monkeypatch.setattr(plan, "sizes", lambda models: {slug: known[slug] for slug in models})
+    known = {"a": sizes.Size(10**9, 2 * 10**9, 0), "b": sizes.Size(None, None, None, "gated: x")}
+    monkeypatch.setattr(plan, "sizes", lambda models, names: {slug: known[slug] for slug in models})
     write_questions(tmp_path / "questions" / "t" / "choice.parquet")
     text = plan.report(study, tmp_path)
     lines = [line.split() for line in text.splitlines()]

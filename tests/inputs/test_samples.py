@@ -26,11 +26,12 @@ from alignment_calibration.inputs.lm_eval_samples import (
     write_sampled_cell,
     write_sampled_questions,
 )
-from alignment_calibration.inputs.sample_files import sample_files
+from alignment_calibration.inputs.sample_files import has_tokens, sample_files
 
 WRITTEN = Path(__file__).parent / "samples"
 VERSIONS = sorted(folder.name for folder in WRITTEN.iterdir())
 NEWEST = WRITTEN / "0.4.13" / "base"
+CHOICE = "demo_words_choice"
 
 
 def files_of(version: str) -> dict[str, Path]:
@@ -115,10 +116,15 @@ def test_tokens_in_a_field_of_their_own_are_read(tmp_path, lines):
     assert set(readings_of(samples.logits, "continuation")) == {
         *("sum", "mean_token", "mean_byte", "min")
     }
-    # One option without them: sums for all.
+    assert has_tokens(written(tmp_path, lines))
+    # Pooled with a task without them: sums for all.
+    pooled = {"demo_words": written(tmp_path, lines)} | sample_files(str(NEWEST), [CHOICE])
+    assert readings_of(read_samples(pooled).logits, "continuation") == ["sum", "mean_byte"]
+    assert not has_tokens(pooled[CHOICE])
+    # One option without them.
     del lines[2]["arguments"]["gen_args_0"]["arg_2"]
-    samples = read_samples({"demo_words": written(tmp_path, lines)})
-    assert readings_of(samples.logits, "continuation") == ["sum", "mean_byte"]
+    with pytest.raises(UserError, match=r"jsonl:3: some options come with their tokens"):
+        read_samples({"demo_words": written(tmp_path, lines)})
 
 
 def test_limit_takes_the_first_documents():
@@ -173,7 +179,7 @@ def test_a_cell_of_samples_is_read_like_one_that_was_scored(tmp_path, capsys):
         receipt = tmp_path / f"{prompt}.receipt.json"
         write_sampled_questions(files, None, questions)
         identity = expected_identity(model, questions, {})
-        write_sampled_cell(files, None, questions, identity, receipt)
+        write_sampled_cell(files, None, questions, "the questions", identity, receipt)
         assert read_logits(receipt, identity).schema.equals(LOGITS)
         receipts["words", prompt] = (receipt, identity)
     methods = ["continuation_sum", "continuation_min", "choice"]

@@ -136,7 +136,7 @@ def imported(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             receipt = folder / f"{task}.{prompt}.receipt.json"
             write_sampled_questions(of_task, None, questions)
             identity = expected_identity(model, questions, {})
-            write_sampled_cell(of_task, None, questions, identity, receipt)
+            write_sampled_cell(of_task, None, questions, "the questions", identity, receipt)
     write_metrics_of(folder, {})
     return folder
 

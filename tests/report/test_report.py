@@ -158,8 +158,10 @@ def test_run_summary_adds_up(tmp_path):
         tmp_path / "m.json",
         {"model": "m", "spec": {"hub": "o/m"}, "revision": "abc", "files": [{"size": 5}]},
     )
+    scored, sampled = ({"model": {key: "m"}} for key in ("hub", "samples"))
+    write_receipt(tmp_path / "sampled.receipt.json", sampled, digest="sampled")
     for name, seconds, device in [("a", 3600, "A"), ("b", 1800, "B"), ("c", 1700, "B")]:
-        write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
+        write_receipt(tmp_path / f"{name}.receipt.json", scored, digest=name)
         write_json(
             tmp_path / f"{name}.run.json",
             {
@@ -173,7 +175,7 @@ def test_run_summary_adds_up(tmp_path):
             },
         )
     for name in ("foreign", "lost", "torn"):
-        write_receipt(tmp_path / f"{name}.receipt.json", {}, digest=name)
+        write_receipt(tmp_path / f"{name}.receipt.json", scored, digest=name)
     write_json(tmp_path / "foreign.run.json", {"values_sha256": "another", "device": "C"})
     (tmp_path / "torn.run.json").write_text('{"values_sha')
     rows: list[dict[str, object]] = [
@@ -193,6 +195,7 @@ def test_run_summary_adds_up(tmp_path):
         {"model": "m", "task": "t", "method": "choice", "n": 40, "truncated": 3}
     ]
     assert summary["not_recorded"] == 3
+    assert summary["sampled"] == 1
     assert summary["models"] == [{"model": "m", "source": "o/m", "revision": "abc", "bytes": 5}]
     assert summary["tokens"] == 300
     assert summary["questions"] == 30

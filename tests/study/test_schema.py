@@ -1,10 +1,12 @@
 """The schema's lists of allowed names are those of the registries."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.errors import UserError
 from alignment_calibration.inputs.plan import GPUS
 from alignment_calibration.study import config
 from alignment_calibration.study.letters import TEMPLATES
@@ -47,3 +49,26 @@ def test_built_in_letters_templates():
         "tasks": {name: {"choice": "t", "letters": name} for name in TEMPLATES},
     }
     config.check(study, read_yaml(SCHEMA), "test")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"samples": "runs", "path": "a"}, "unknown key 'path'; allowed: samples"),
+        ({"samples": "runs", "dtype": "float32"}, "unknown key 'dtype'; allowed: samples"),
+        ({"samples": ["runs"]}, r"models\.a\.samples: found \[\"runs\"\]; allowed: text"),
+        ({"gpus": 2}, "found gpus; needs exactly one of path or hub or samples"),
+    ],
+)
+def test_samples_stand_alone_in_a_models_spec(spec, message):
+    study: dict[str, Any] = {
+        "study": "s",
+        "models": {"a": {"samples": "runs/a"}, "b": {"path": "b"}},
+        "pairs": {"P": {"base": "a", "aligned": "b"}},
+        "tasks": {"t": {"continuation": "t", "choice": "t"}},
+    }
+    # No defaults either: there is nothing to decide on.
+    assert config.check(study, read_yaml(SCHEMA), "test")["models"]["a"] == {"samples": "runs/a"}
+    study["models"]["a"] = spec
+    with pytest.raises(UserError, match=message):
+        config.check(study, read_yaml(SCHEMA), "test")

@@ -15,6 +15,8 @@ from alignment_calibration.files.atomic import canonical_json
 from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
+from alignment_calibration.inputs.sample_files import sample_files
+from alignment_calibration.inputs.sources import absence_notes, source_of, unreadable
 from alignment_calibration.report import registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
@@ -70,7 +72,7 @@ PROMPTS = {
     ]
     for task in TASKS
 }
-# Every task × prompt: with a model, a cell.
+# The tasks and prompts of a model's cells, in this order.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
 # The figures and tables that a study with these methods can have.
@@ -78,11 +80,39 @@ FIGURES, TABLES = (
     of_methods(exhibits, STUDY["methods"])
     for exhibits in (registry.FIGURES, registry.TABLES)
 )
+SCORED = [model for model in MODELS if source_of(STUDY["models"][model]).scored]
+# By somebody else, before.
+SAMPLED = [model for model in MODELS if model not in SCORED]
+
+
+def read_unreadable():
+    """Method → model → tasks that the method cannot read, since tokens are not known. It looks for
+    the samples of all models, so that a missing file is said before the first job."""
+    models = {model: STUDY["models"][model] for model in MODELS}
+    asked = {(task, prompt): STUDY["tasks"][task][prompt] for task, prompt in CELLS}
+    try:
+        return unreadable(models, asked, STUDY["methods"])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+UNREADABLE = read_unreadable()
+if workflow.is_main_process:
+    for note in absence_notes(UNREADABLE, CELLS):
+        print(f"note: {note}", file=sys.stderr)
+# Pair and method, where a model of the pair cannot be read by the method on any task.
+NO_CONTRASTS = [
+    (pair, method)
+    for method, tasks_of in UNREADABLE.items()
+    for pair, models in STUDY["pairs"].items()
+    if set.union(*(tasks_of.get(models[stage], set()) for stage in STAGES))
+    >= {task for task, prompt in CELLS if prompt in prompts_of([method])}
+]
 
 
 def one_of(names):
-    """A wildcard constraint: exactly one of these slugs."""
-    return "|".join(map(re.escape, names))
+    """A wildcard constraint: exactly one of these slugs; nothing, if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 # The numbers of the published study (`snakemake published`): the rules from `changes` on run on
@@ -178,7 +208,8 @@ def given(rule, place, **values):
 def given_questions():
     tasks, prompts = zip(*CELLS)
     place = "questions/{task}/{prompt}.parquet"
-    return given("questions", place, task=tasks, prompt=prompts)
+    step = "questions" if SCORED else "sampled_questions"
+    return given(step, place, task=tasks, prompt=prompts)
 
 
 def given_confidences(models):
@@ -188,7 +219,13 @@ def given_confidences(models):
 @cache
 def given_aggregates():
     """What the config says of the files that are made of all models or pairs."""
-    steps = ("changes", "explanations", "multiverse", "published_changes")
+    steps = (
+        "changes",
+        "explanations",
+        "letter_parts",
+        "multiverse",
+        "published_changes",
+    )
     return {
         file: config_of(step) for step in steps for file in getattr(rules, step).output
     }
@@ -239,8 +276,11 @@ def dtype_of(model):
 
 def identity_slice(model):
     """What of a model's spec and the way it is scored decides its cells' identity."""
+    spec = STUDY["models"][model]
+    if model in SAMPLED:
+        return canonical_json({"model": spec})
     settings = identity_settings(dtype_of(model), STUDY["scoring"]["backend"])
-    return canonical_json({"model": STUDY["models"][model], **settings})
+    return canonical_json({"model": spec, **settings})
 
 
 def tidy_files(exhibits, study):
@@ -280,13 +320,27 @@ def table_outputs(study):
 
 def figure_pages(study):
     """A study's figures one by one: names, each with the values that it is made for."""
-    return list(pages(FIGURES, study, {"pair": PAIRS, "method": STUDY["methods"]}))
+    made = pages(FIGURES, study, {"pair": PAIRS, "method": STUDY["methods"]})
+    return [page for page in made if page[1:] not in NO_CONTRASTS]
 
 
 def figures_slice(study):
     """What decides a study's figures beside what they read, as one string."""
     reads = reads_of(FIGURES, study)
-    return canonical_json({"pages": figure_pages(study), "reads": reads})
+    return canonical_json(
+        {"pages": figure_pages(study), "reads": reads, "notes": notes(study)}
+    )
+
+
+def tables_slice(study):
+    """What decides a study's tables beside what they read, as one string."""
+    reads = reads_of(TABLES, study)
+    return statistics_slice("primary", reads=reads, notes=notes(study))
+
+
+def notes(study):
+    """What every figure and table of a study says at its end: which methods some models lack."""
+    return [] if study == PUBLISHED else absence_notes(UNREADABLE, CELLS)
 
 
 def caption_templates(study):
@@ -315,16 +369,38 @@ def figure_outputs(study):
     return outputs
 
 
-def local_checkpoint(wildcards):
-    """Files of a local checkpoint. None if the folder is missing: the step itself says so best."""
-    spec = STUDY["models"][wildcards.model]
-    if "path" not in spec:
-        return []
-    folder = Path(spec["path"])
-    if "gguf_file" in spec:
-        file = folder / spec["gguf_file"]
-        return [file] if file.is_file() else []
-    return checkpoint_files(folder, spec)
+def files_of(model, *cells):
+    """The local files that a model's numbers come from, in these cells or all."""
+    spec = STUDY["models"][model]
+    names = [
+        name for task, prompt in cells or CELLS for name in STUDY["tasks"][task][prompt]
+    ]
+    return source_of(spec).files(spec, list(dict.fromkeys(names)))
+
+
+def samples_slice(model, cells):
+    """The sample files of some cells of a model, how much of them is taken, and from where in the
+    config their questions come."""
+    samples = STUDY["models"][model]["samples"]
+    return canonical_json(
+        [
+            {
+                "files": {
+                    name: str(file)
+                    for name, file in sample_files(
+                        samples, STUDY["tasks"][task][prompt]
+                    ).items()
+                },
+                "limit": STUDY["tasks"][task]["limit"],
+                "asked": (
+                    f"tasks.{task}.{prompt}"
+                    if SCORED
+                    else f"models.{MODELS[0]}.samples"
+                ),
+            }
+            for task, prompt in cells
+        ]
+    )
 
 
 def questions_slice(wildcards):

@@ -1,6 +1,5 @@
 # Models: checkpoints found, checked, hashed, and downloaded where they come from the hub. One of
 # the two steps that may touch a network.
-from alignment_calibration.inputs.checkpoints import checkpoint_files
 
 
 localrules:
@@ -16,12 +15,14 @@ rule models:
         f"{LOGS}/models/{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/models/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(SCORED),
     conda:
         "../../envs/workflow.yaml"
     params:
         code=code("models"),
         spec=lambda w: canonical_json(STUDY["models"][w.model]),
-        checkpoint=lambda w: fingerprint(local_checkpoint(w)),
+        checkpoint=lambda w: fingerprint(files_of(w.model)),
         converted=lambda w: f"{RESULTS}/models/{w.model}",
     script:
         "../scripts/models.py"

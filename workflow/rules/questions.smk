@@ -19,6 +19,8 @@ rule questions:
         f"{LOGS}/questions/{{task}}/{{prompt}}.log",
     benchmark:
         f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.tsv"
+    wildcard_constraints:
+        task=one_of(TASKS if SCORED else []),
     conda:
         "../../envs/workflow.yaml"
     params:

@@ -30,6 +30,7 @@ rule run_summary:
         slice=config_slice(
             "study", "pairs", "tasks", "methods", "metrics", "statistics", "scoring"
         ),
+        notes=notes(STUDY["study"]),
         origin=lambda w: origin(
             None, {f"{RESULTS}/metrics.parquet": config_of("changes")}
         ),

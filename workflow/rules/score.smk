@@ -31,6 +31,8 @@ if STUDY["scoring"]["load_once"]:
             f"{LOGS}/score_model/{{model}}.log",
         benchmark:
             f"{BENCHMARKS}/score_model/{{model}}.tsv"
+        wildcard_constraints:
+            model=one_of(SCORED),
         conda:
             "../../envs/scoring.yaml"
         threads: 1
@@ -58,6 +60,8 @@ else:
             f"{LOGS}/score/{{model}}/{{task}}/{{prompt}}.log",
         benchmark:
             f"{BENCHMARKS}/score/{{model}}/{{task}}/{{prompt}}.tsv"
+        wildcard_constraints:
+            model=one_of(SCORED),
         conda:
             "../../envs/scoring.yaml"
         threads: 1

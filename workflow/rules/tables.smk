@@ -15,7 +15,7 @@ rule tables:
         "../../envs/workflow.yaml"
     params:
         code=exhibit_code("tables", TABLES, STUDY["study"]),
-        slice=statistics_slice("primary", reads=reads_of(TABLES, STUDY["study"])),
+        slice=tables_slice(STUDY["study"]),
         origin=lambda w: origin(None, given_tidy(TABLES, STUDY["study"])),
     script:
         "../scripts/tables.py"
@@ -32,5 +32,5 @@ use rule tables as published_tables with:
         f"results/{PUBLISHED}/benchmarks/tables.tsv"
     params:
         code=exhibit_code("tables", TABLES, PUBLISHED),
-        slice=statistics_slice("primary", reads=reads_of(TABLES, PUBLISHED)),
+        slice=tables_slice(PUBLISHED),
         origin=lambda w: origin(None, given_tidy(TABLES, PUBLISHED)),

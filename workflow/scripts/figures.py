@@ -14,5 +14,10 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         params, files = json.loads(snakemake.params.slice), snakemake.output
         tidy = dict(zip(params["reads"], snakemake.input.tidy, strict=True))
-        templates = snakemake.input.templates
-        write_figures(params["pages"], tidy, templates, files.pdf, files.png, files.caption)
+        write_figures(
+            params["pages"],
+            tidy,
+            snakemake.input.templates,
+            *(files.pdf, files.png, files.caption),
+            notes=params["notes"],
+        )

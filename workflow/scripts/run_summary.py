@@ -18,4 +18,4 @@ if __name__ == "__main__":
         write_run_summary(given.models, given.receipts, given.metrics, output.summary)
         study = json.loads(snakemake.params.slice)
         summary = read_json(output.summary)
-        write_caption(given.caption, study | summary, output.caption)
+        write_caption(given.caption, study | summary, output.caption, snakemake.params.notes)

@@ -16,4 +16,4 @@ if __name__ == "__main__":
         params = json.loads(snakemake.params.slice)
         tidy = dict(zip(params["reads"], snakemake.input.tidy, strict=True))
         primary = Primary.of(params["statistics"]["primary"])
-        write_tables(tidy, primary, snakemake.output)
+        write_tables(tidy, primary, snakemake.output, params["notes"])

@@ -1,6 +1,6 @@
 """Predictions: a model's probabilities for the options of each question, as arrays, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.parquet import read_identity, read_parquet
-from alignment_calibration.study.vocabulary import METHODS
+from alignment_calibration.study.vocabulary import METHODS, can_be_read
 
 #: In double precision, except where resamples are counted.
 Floats = npt.NDArray[np.floating[Any]]
@@ -192,23 +192,36 @@ def read_answers(path: str | Path) -> dict[str, Answers]:
 
 
 def read_pair(base: str | Path, aligned: str | Path) -> dict[str, tuple[Answers, Answers]]:
-    """The answers of a pair's two models on a task, by method.
+    """The answers of a pair's two models on a task, by the methods that both were read by.
+
+    Of a model that somebody else has scored only sums over an option's tokens may be known.
 
     Args:
         base, aligned: confidences files.
 
     Raises:
-        UserError: as `read_answers`, or if the models did not answer the same questions.
+        UserError: as `read_answers`, or if the models did not answer the same questions, or one of
+            them was not read by a method that sums would do for.
     """
     base_answers, aligned_answers = read_answers(base), read_answers(aligned)
-    if base_answers.keys() != aligned_answers.keys():
+    if not same_methods(base_answers, aligned_answers):
         raise UserError(
             f"{aligned}: has the methods {', '.join(aligned_answers)}, "
             f"but {base} has {', '.join(base_answers)}; delete both and run the workflow again"
         )
-    for method, answers in base_answers.items():
-        check_same_questions(answers, aligned_answers[method], str(base), str(aligned))
-    return {method: (base_answers[method], aligned_answers[method]) for method in base_answers}
+    both = {
+        method: (answers, aligned_answers[method])
+        for method, answers in base_answers.items()
+        if method in aligned_answers
+    }
+    for answers, aligned_of_method in both.values():
+        check_same_questions(answers, aligned_of_method, str(base), str(aligned))
+    return both
+
+
+def same_methods(base: Iterable[str], aligned: Iterable[str]) -> bool:
+    """Whether two models were read by the same methods, but for those that need tokens."""
+    return not any(can_be_read(method, has_tokens=False) for method in set(base) ^ set(aligned))
 
 
 def check_same_questions(base: Answers, aligned: Answers, base_path: str, path: str) -> None:

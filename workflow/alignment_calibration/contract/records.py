@@ -14,12 +14,12 @@ _VALUES_SHA256: Final = Column(
 )
 
 MODEL: Final = table(
-    "A checkpoint, as it was found",
+    "A model, as it was found",
     {
         "model": KEYS["model"],
         "spec": Column(_NESTED, "the model in the config, with all defaults"),
         "revision": Column(
-            pa.string(), "commit on the hub, or digest of a local checkpoint's files"
+            pa.string(), "commit on the hub, or digest of a local checkpoint's or samples' files"
         ),
         "path": Column(pa.string(), "where its files lie"),
         "files": Column(_NESTED, "`name`, `size` in bytes and `sha256` of each file"),
@@ -66,7 +66,8 @@ RUN_SUMMARY: Final = table(
         "models": Column(_NESTED, "`model`, `source`, `revision` and size in `bytes` of each"),
         "libraries": Column(_NESTED, f"{_LIBRARIES}, several where jobs differed"),
         "devices": Column(_NESTED, "`cells` and `hours` of scoring by `device`, start-up included"),
-        "not_recorded": Column(pa.int64(), "those of whose run no record is left", "cells"),
+        "sampled": Column(pa.int64(), "those of models that were scored before", "cells"),
+        "not_recorded": Column(pa.int64(), "scored ones of whose run no record is left", "cells"),
         "questions": Column(pa.int64(), "put, over the recorded cells", "questions"),
         "tokens": Column(pa.int64(), "computed, over the recorded cells", "tokens"),
         "truncated": Column(

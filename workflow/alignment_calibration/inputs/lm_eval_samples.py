@@ -12,6 +12,7 @@ import ast
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -85,7 +86,8 @@ def resolve_samples(
     """Write what later steps need to know of a model of which only samples are there.
 
     The JSON is that of a checkpoint: `model`, `spec`, `revision` (a SHA-256 over the names and
-    hashes of the files), `files` with name, size in bytes and SHA-256; there is no `path`.
+    hashes of the files), `path` of the folder that all files are in, and `files` with name, size in
+    bytes and SHA-256.
 
     Args:
         slug: the model's name in the config.
@@ -93,14 +95,19 @@ def resolve_samples(
         files: its sample files of all tasks.
         output: the JSON file.
     """
+    folder = os.path.commonpath([Path(file).parent for file in files])
     listed = [
-        {"name": path.name, "size": path.stat().st_size, "sha256": sha256(path)}
+        {
+            "name": path.relative_to(folder).as_posix(),
+            "size": path.stat().st_size,
+            "sha256": sha256(path),
+        }
         for path in sorted(map(Path, files))
     ]
     listing = "".join(f"{file['name']} {file['sha256']}\n" for file in listed)
     revision = hashlib.sha256(listing.encode()).hexdigest()
-    record = {"model": slug, "spec": dict(spec), "revision": revision, "files": listed}
-    write_json(output, record)
+    record = {"model": slug, "spec": dict(spec), "revision": revision, "path": folder}
+    write_json(output, record | {"files": listed})
 
 
 def write_sampled_questions(
@@ -123,6 +130,7 @@ def write_sampled_cell(
     files: Mapping[str, str | Path],
     limit: int | None,
     questions: str | Path,
+    asked: str,
     identity: Mapping[str, Any],
     receipt: str | Path,
 ) -> None:
@@ -132,6 +140,7 @@ def write_sampled_cell(
         files: sample file of each lm-eval task.
         limit: first documents taken of each; None takes all.
         questions: questions file of the task and prompt.
+        asked: key of the config from which the questions come, for errors.
         identity: as `files.logits.expected_identity` has it; nothing of our way of scoring decides
             the numbers, so that its `settings` are empty.
         receipt: the file to write, beside its logit file.
@@ -140,7 +149,7 @@ def write_sampled_cell(
         UserError: as `read_samples`, or if the samples answer other questions.
     """
     samples = read_samples(files, limit)
-    check_same_questions(samples, read_parquet(questions, QUESTIONS), str(questions))
+    check_same_questions(samples, read_parquet(questions, QUESTIONS), asked)
     write_logits(logits_beside(receipt), samples.logits, identity)
     write_receipt(receipt, identity, values_digest(samples.logits))
 
@@ -286,6 +295,7 @@ def _samples_of_file(path: Path) -> dict[int, Sample]:
     found: dict[int, Sample] = {}
     for place, content in _contents(path):
         sample = _sample(content, place)
+        _check_tokens(sample, next(iter(found.values()), sample))
         earlier = found.setdefault(sample.document, sample)
         # A task with several filters has a line for each, of the same answers.
         if (earlier.options, earlier.gold) != (sample.options, sample.gold):
@@ -357,6 +367,16 @@ def _sample(content: Any, place: str) -> Sample:
     gold = _gold(content["target"], [option.continuation for option in options], place)
     _check_accuracy(content.get("acc"), options, gold, place)
     return Sample(document, options, _source(content.get("doc"), count), gold, place)
+
+
+def _check_tokens(sample: Sample, first: Sample) -> None:
+    """Either all options of a file come with their tokens or none, as its first line has it."""
+    known = {option.tokens is not None for option in (*first.options[:1], *sample.options)}
+    if len(known) > 1:
+        raise UserError(
+            f"{sample.place}: some options come with their tokens and others, here or in "
+            f"{first.place}, without; evaluate the task again"
+        )
 
 
 def _values(values: Any) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.parquet import read_parquet
-from alignment_calibration.inputs.checkpoints import CODE_PATTERN, IGNORED, PATTERNS
+from alignment_calibration.inputs.sizes import Size
+from alignment_calibration.inputs.sources import source_of
 from alignment_calibration.study.config import Config
 from alignment_calibration.study.vocabulary import prompts_of
 
@@ -18,16 +19,6 @@ GPUS = {"A100": 312e12, "H100": 989e12, "L40S": 362e12, "V100": 125e12}
 
 #: UTF-8 bytes per token of English text, about; counted tokens differ by model.
 BYTES_PER_TOKEN = 4.0
-
-
-@dataclass(frozen=True)
-class Size:
-    """A checkpoint: weights, bytes on disk, bytes still to download; None where not known."""
-
-    weights: int | None
-    disk: int | None
-    download: int | None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,68 +43,14 @@ def load_of(questions: str | Path) -> Load | None:
     return Load(len(set(table["question_id"].to_pylist())), math.ceil(tokens))
 
 
-def local_size(folder: str | Path) -> Size:
-    """Size of a checkpoint folder; its weights are counted from the safetensors headers."""
-    from safetensors import SafetensorError, safe_open
+def sizes(models: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> dict[str, Size]:
+    """Sizes of the models of a study, by slug.
 
-    files = sorted(Path(folder).glob("*.safetensors"))
-    if not files:
-        return Size(None, None, 0, "no safetensors there")
-    weights = 0
-    try:
-        for file in files:
-            with safe_open(file, framework="numpy") as tensors:
-                weights += sum(
-                    math.prod(tensors.get_slice(name).get_shape())
-                    for name in tensors.keys()  # noqa: SIM118
-                )
-    except (SafetensorError, OSError):
-        return Size(None, None, 0, f"{file.name} is damaged")
-    return Size(weights, sum(file.stat().st_size for file in files), 0)
-
-
-def hub_size(hub: str, revision: str) -> Size:
-    """Size of a hub repository, asked of the hub; what the cache has of it need not come."""
-    import huggingface_hub
-    from huggingface_hub import errors
-    from huggingface_hub.utils import filter_repo_objects
-
-    try:
-        info = huggingface_hub.HfApi().model_info(
-            hub, revision=revision, files_metadata=True, timeout=20
-        )
-    except errors.RepositoryNotFoundError:
-        return Size(None, None, None, "no such repository, or private: set HF_TOKEN")
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, errors.HTTPError, OSError) as error:
-        return Size(None, None, None, f"the hub did not answer ({type(error).__name__})")
-    wanted = filter_repo_objects(
-        info.siblings or [],
-        allow_patterns=list(PATTERNS),
-        ignore_patterns=[*IGNORED, CODE_PATTERN],
-        key=lambda file: file.rfilename,
-    )
-    files = {file.rfilename: file.size or 0 for file in wanted}
-    missing = [
-        name
-        for name in files
-        if not isinstance(huggingface_hub.try_to_load_from_cache(hub, name, revision=info.sha), str)
-    ]
-    return Size(
-        info.safetensors.total if info.safetensors else None,
-        sum(files.values()),
-        sum(files[name] for name in missing),
-        f"gated: accept its terms at https://huggingface.co/{hub}" if info.gated else "",
-    )
-
-
-def sizes(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Size]:
-    """Sizes of the checkpoints of a study, by slug."""
-    return {
-        slug: (
-            local_size(spec["path"]) if "path" in spec else hub_size(spec["hub"], spec["revision"])
-        )
-        for slug, spec in models.items()
-    }
+    Args:
+        models: spec of each.
+        names: lm-eval tasks of the study.
+    """
+    return {slug: source_of(spec).size(spec, names) for slug, spec in models.items()}
 
 
 def flops(weights: int, tokens: int) -> float:
@@ -142,13 +79,14 @@ def report(study: Config, results: str | Path) -> str:
         for prompt in prompts
         if spec[prompt]
     }
-    known = sizes({slug: study["models"][slug] for slug in used})
+    names = sorted({name for task, prompt in cells for name in study["tasks"][task][prompt]})
+    known = sizes({slug: study["models"][slug] for slug in used}, names)
     tokens = sum(load.tokens for load in cells.values() if load)
     costs = {slug: _cost(size, tokens, gpu, utilisation) for slug, size in known.items()}
     models = _table(
         ["model", "GPUs", "weights", "on disk", "download", "FLOP", f"{gpu} hours", "note"],
         [
-            [slug, study["models"][slug]["gpus"], _count(size.weights), _bytes(size.disk),
+            [slug, study["models"][slug].get("gpus", 0), _count(size.weights), _bytes(size.disk),
              _bytes(size.download), *costs[slug][1], size.note]
             for slug, size in known.items()
         ],

@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import UserError, one_line
 from alignment_calibration.files.atomic import read_json
 
 #: As lm-eval names them since 0.4.3. Before, the name began with the model's arguments and ended
 #: with the task; there was no date, and a file was one JSON array.
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.jsonl?")
 _SUFFIXES = (".json", ".jsonl")
+#: Bytes; a longer line is read so far.
+_LONG_LINE = 10**6
 
 
 def sample_files(source: str, names: Sequence[str]) -> dict[str, Path]:
@@ -48,6 +50,19 @@ def sample_files(source: str, names: Sequence[str]) -> dict[str, Path]:
         )
     _check_one_model(source, (path for files in dated.values() for _, path in files))
     return {task: _newest(task, files) for task, files in dated.items()}
+
+
+def has_tokens(path: str | Path) -> bool:
+    """Whether a sample file holds the tokens of options, as `shared_prefix` writes them.
+
+    Its first line tells: `lm_eval_samples` refuses a file that has them in some lines only.
+    """
+    try:
+        with open(path, "rb") as lines:
+            # Before 0.4.3, which wrote no tokens, a file may be one line.
+            return b'"token_logprobs"' in lines.readline(_LONG_LINE)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def _candidates(source: str) -> list[Path]:

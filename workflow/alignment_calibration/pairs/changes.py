@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from alignment_calibration.calibration.estimates import Estimate, change, rate_interval
 from alignment_calibration.calibration.metrics.registry import METRICS
-from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.predictions import Floats, same_methods
 from alignment_calibration.calibration.resampling import (
     benjamini_hochberg,
     bootstrap_p_value,
@@ -83,7 +83,7 @@ def read_changes(
     found = []
     for pair, models in pairs.items():
         base, aligned = models["base"], models["aligned"]
-        if read_identity(metrics[base]) != read_identity(metrics[aligned]):
+        if not _same_questions(read_identity(metrics[base]), read_identity(metrics[aligned])):
             raise UserError(
                 f"{metrics[aligned]}: measured on other questions than {metrics[base]} "
                 f"(pair {pair}); delete both and run the workflow again"
@@ -91,6 +91,19 @@ def read_changes(
         found.append(pair_changes(pair, frames[base], frames[aligned]))
     changes = pd.concat(found, ignore_index=True)
     return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+
+
+def _same_questions(base: Any, aligned: Any) -> bool:
+    """Whether the identities of two metrics files speak of the same questions, under all methods
+    that both models can be read by."""
+    before, after = base["questions"], aligned["questions"]
+    return before.keys() == after.keys() and all(
+        same_methods(asked, after[task])
+        and all(
+            asked[method] == after[task][method] for method in asked.keys() & after[task].keys()
+        )
+        for task, asked in before.items()
+    )
 
 
 def pair_changes(pair: str, base: pd.DataFrame, aligned: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import read_json, write_json
 from alignment_calibration.files.logits import read_receipt, run_json_beside
 from alignment_calibration.files.parquet import read_parquet
+from alignment_calibration.inputs.sources import source_key, source_of
 
 
 def summarise(
@@ -28,14 +29,16 @@ def summarise(
     Returns:
         `models`: slug, source, revision, bytes; `libraries`: versions in use, several where jobs
         differed; `devices`: `cells` and `hours` of scoring by device, start-up included;
-        `not_recorded`: cells of whose run no record is left; `questions` (put) and `tokens`
+        `sampled`: cells of models that were scored before; `not_recorded`: cells of whose run no
+        record is left; `questions` (put) and `tokens`
         (computed), over the recorded cells; `truncated`: model, task, method, and how many of the
         `n` questions lost a part of their context, where any did.
 
     Raises:
         UserError: if a model's file, a receipt or the metrics are missing or damaged.
     """
-    records = [record for receipt in receipts if (record := run_record(receipt)) is not None]
+    scored = [receipt for receipt in receipts if _is_scored(receipt)]
+    records = [record for receipt in scored if (record := run_record(receipt)) is not None]
     seconds: Counter[str] = Counter()
     cells: Counter[str] = Counter()
     libraries: dict[str, set[str]] = {}
@@ -52,11 +55,16 @@ def summarise(
             {"device": device, "cells": cells[device], "hours": round(seconds[device] / 3600, 4)}
             for device in sorted(cells)
         ],
-        "not_recorded": len(receipts) - len(records),
+        "sampled": len(receipts) - len(scored),
+        "not_recorded": len(scored) - len(records),
         "questions": sum(record["questions"] for record in records),
         "tokens": sum(record["tokens_computed"] for record in records),
         "truncated": _truncated(metrics),
     }
+
+
+def _is_scored(receipt: str | Path) -> bool:
+    return source_of(read_receipt(receipt)["identity"]["model"]).scored
 
 
 def run_record(receipt: str | Path) -> dict[str, Any] | None:
@@ -93,7 +101,7 @@ def _model(record: dict[str, Any]) -> dict[str, Any]:
     spec = record["spec"]
     return {
         "model": record["model"],
-        "source": spec.get("hub") or spec.get("path"),
+        "source": spec[source_key(spec)],
         "revision": record["revision"],
         "bytes": sum(file["size"] for file in record["files"]),
     }

@@ -161,6 +161,9 @@ def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any
         schema = {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
     if not isinstance(value, dict):
         return
+    if "if" in schema:  # a choice by the keys that are there
+        branch = "then" if set(schema["if"]["required"]) <= value.keys() else "else"
+        _fill_defaults(value, schema[branch], root)
     properties = schema.get("properties", {})
     for key, part in properties.items():
         if key not in value and "default" in part:

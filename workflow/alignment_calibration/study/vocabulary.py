@@ -89,6 +89,11 @@ METHODS: Final = {
 }
 
 
+def can_be_read(method: str, has_tokens: bool) -> bool:
+    """Whether a method can read a cell of whose options the tokens, or only sums, are known."""
+    return has_tokens or not READINGS[METHODS[method].reading].per_token
+
+
 def prompts_of(methods: Iterable[str]) -> list[str]:
     """The prompts that some methods read, in the order of `PROMPTS`."""
     read = {METHODS[method].prompt for method in methods}

@@ -17,6 +17,7 @@ def write_figures(
     pdfs: Iterable[str | Path],
     pngs: Iterable[str | Path],
     captions: Iterable[str | Path],
+    notes: Sequence[str],
 ) -> None:
     """Draw figures of one study, and fill in their captions.
 
@@ -25,6 +26,7 @@ def write_figures(
         tidy: what they read, by name.
         templates: `{figure}.rst` of each figure.
         pdfs, pngs, captions: files to write, one per page.
+        notes: what all captions say of the study as a whole.
 
     Raises:
         UserError: if a tidy file is missing, damaged or has other columns.
@@ -35,5 +37,5 @@ def write_figures(
         module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
         shown = frames_of(FIGURES[name], frames, values)
         write_figure(module.draw(*shown), pdf, png)
-        write_caption(template_of[name], module.numbers(*shown), caption)
+        write_caption(template_of[name], module.numbers(*shown), caption, notes)
         print(png)

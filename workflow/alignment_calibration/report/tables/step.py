@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from alignment_calibration.report.registry import TABLES
@@ -12,7 +13,10 @@ from alignment_calibration.study.settings import Primary
 
 
 def write_tables(
-    tidy: Mapping[str, str | Path], primary: Primary, outputs: Iterable[str | Path]
+    tidy: Mapping[str, str | Path],
+    primary: Primary,
+    outputs: Iterable[str | Path],
+    notes: Iterable[str],
 ) -> None:
     """Write tables of one study.
 
@@ -20,6 +24,7 @@ def write_tables(
         tidy: what they read, by name.
         primary: the analysis that is shown first.
         outputs: files to write, each named after its table and with the suffix of its format.
+        notes: what all tables say of the study as a whole, after their own notes.
 
     Raises:
         UserError: if a tidy file is missing, damaged or has other columns.
@@ -29,7 +34,8 @@ def write_tables(
     for output in map(Path, outputs):
         files.setdefault(output.stem, []).append(output)
     for name, formats in files.items():
-        write_table(make_table(name, frames, primary), formats)
+        table = make_table(name, frames, primary)
+        write_table(replace(table, notes=(*table.notes, *notes)), formats)
         print(name)
 
 
