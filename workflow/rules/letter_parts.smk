@@ -29,5 +29,8 @@ rule letter_parts:
             pairs=STUDY["pairs"],
             tasks=TASKS,
         ),
+        origin=lambda w: origin(
+            rules.letter_parts.params.slice, given_confidences(MODELS)
+        ),
     script:
         "../scripts/letter_parts.py"
