@@ -30,7 +30,7 @@ from alignment_calibration.files.parquet import (
     values_digest,
     write_parquet,
 )
-from tests.support.study import CHECKPOINTS, STUDY, TABLES, Study, environment
+from tests.support.study import ALL_MESSAGES, CHECKPOINTS, STUDY, TABLES, Study, environment
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_a_run_killed_at_a_random_moment_ends_like_any_other(
 
 def scoring_jobs(folder: Path) -> int:
     """How many scoring jobs a dry run lists."""
-    plan = Study(folder).run("--dry-run")
+    plan = Study(folder).run("--dry-run", ALL_MESSAGES)
     assert plan.returncode == 0, plan.stderr
     return plan.stdout.count("rule score_model:")
 

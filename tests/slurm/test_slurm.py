@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.study import Study, environment
+from tests.support.study import ALL_MESSAGES, Study, environment
 
 HERE = Path(__file__).parent
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -187,7 +187,7 @@ def test_the_profile_asks_for_the_gpus_of_the_spec(
     config = study.config
     config["models"]["aligned"]["gpus"] = 2
     study.write(config)
-    plan = study.run("--dry-run", profile="slurm")
+    plan = study.run("--dry-run", ALL_MESSAGES, profile="slurm")
     assert plan.returncode == 0, plan.stderr
     asked = dict(
         re.findall(

@@ -21,6 +21,9 @@ CHECKPOINTS = {stage: ROOT / "data" / "demo" / "models" / stage for stage in ("b
 STUDY = "reduced"
 TABLES = ("tables", f"results/{STUDY}/metrics.csv")
 
+#: Brings back Snakemake's own messages, which list every job, in place of our few lines.
+ALL_MESSAGES = "--printshellcmds"
+
 Config = dict[str, Any]
 
 
@@ -183,7 +186,7 @@ class Study:
         """The same, with the reason of each job."""
         study = replace(self, config_file="changed.yaml")
         study.write({**self.config, **changes})
-        result = study.run("--dry-run", *arguments)
+        result = study.run("--dry-run", ALL_MESSAGES, *arguments)
         assert result.returncode == 0, result.stderr
         text = result.stdout + result.stderr
         blocks = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: .*\n)*)", text, re.M)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.study import ROOT, Config, Study, copied_workflow, demo_config, read
+from tests.support.study import (
+    ALL_MESSAGES,
+    ROOT,
+    Config,
+    Study,
+    copied_workflow,
+    demo_config,
+    read,
+)
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +22,7 @@ def by_cell(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
     switched = study.copied(tmp_path_factory.mktemp("by_cell") / "study")
     switched.write({**switched.config, "scoring": {"load_once": False}})
     before = switched.cells()
-    result = switched.run()
+    result = switched.run(ALL_MESSAGES)
     assert result.returncode == 0, result.stderr
     assert "rule score:" in result.stdout + result.stderr
     assert switched.cells() == before, "the switch scored a cell"
@@ -125,7 +133,7 @@ def test_an_edit_of_scoring_code_scores_only_under_another_version(
 
     def scores() -> bool:
         """Run the workflow; whether it started a scoring job."""
-        result = edited.run()
+        result = edited.run(ALL_MESSAGES)
         assert result.returncode == 0, result.stderr
         return "rule score_model:" in result.stdout + result.stderr
 
@@ -158,7 +166,7 @@ def test_a_fresh_clone_lists_a_score_job_per_model_task_and_prompt(
             spec["path"] = str(ROOT / spec["path"])
     fresh = Study(tmp_path, targets=())
     fresh.write(text)
-    result = fresh.run("--dry-run")
+    result = fresh.run("--dry-run", ALL_MESSAGES)
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
     for model in text["models"]:

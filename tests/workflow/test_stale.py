@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import documents
-from tests.support.study import CHECKPOINTS, STUDY, Study, copied_workflow, environment
+from tests.support.study import (
+    ALL_MESSAGES,
+    CHECKPOINTS,
+    STUDY,
+    Study,
+    copied_workflow,
+    environment,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -326,5 +333,5 @@ def test_a_named_target_or_a_single_file_is_made_again_after_a_failure(
     study.write({**study.config, "statistics": {"resamples": 20, "permutations": 20, "bins": 7}})
     assert study.run(targets=[target], env=dying("metrics")).returncode != 0
     assert not (study.results / "changes.csv").exists()
-    plan = study.run("--dry-run", targets=[target])
+    plan = study.run("--dry-run", ALL_MESSAGES, targets=[target])
     assert "rule metrics:" in plan.stdout + plan.stderr

@@ -17,7 +17,7 @@ from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
 from alignment_calibration.inputs.sample_files import sample_files
 from alignment_calibration.inputs.sources import absence_notes, source_of, unreadable
-from alignment_calibration.report import registry
+from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     PUBLISHED,
@@ -143,6 +143,23 @@ def records():
 
 
 RECORDS = records()
+
+
+def checked(check):
+    """The records as the input of a first step: before any job starts, and in a dry run, `check`
+    of the step's wildcards must find what the step will read.
+    """
+
+    def records_of_checked(wildcards):
+        # No other command, as --report or --unlock, needs what only jobs read.
+        if workflow.is_main_process and workflow.execution_settings is not None:
+            try:
+                check(wildcards)
+            except UserError as error:
+                sys.exit(f"error: {error}")
+        return RECORDS
+
+    return records_of_checked
 
 
 def refuse_rewritten():
@@ -403,6 +420,10 @@ def samples_slice(model, cells):
     )
 
 
+def check_model(wildcards):
+    check_local(wildcards.model, STUDY["models"][wildcards.model])
+
+
 def questions_slice(wildcards):
     """What decides the questions of a task in one prompt; the template only if letters are asked
     for, so that editing it re-runs nothing else."""
@@ -437,6 +458,22 @@ def question_sources(wildcards):
         return [*files, *LIBRARY.sources(spec[wildcards.prompt])]
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def check_task(wildcards):
+    """Find a task and its local files. What was found is noted: to take groups of lm-eval apart
+    takes seconds."""
+    task, prompt = wildcards.task, wildcards.prompt
+    noted = Path(f"{RECORDS}.tasks")
+    found = noted.read_text().splitlines() if noted.is_file() else []
+    asked = f"{fingerprint(question_sources(wildcards))} {questions_slice(wildcards)}"
+    if asked not in found:
+        spec = STUDY["tasks"][task]
+        try:
+            LIBRARY.check(spec[prompt], spec["data"])
+        except UserError as error:
+            raise UserError(f"tasks.{task}.{prompt}: {error}") from None
+        noted.write_text("".join(f"{line}\n" for line in [*found, asked]))
 
 
 def statistics_slice(*keys, **more):
@@ -483,6 +520,29 @@ def cpu_threads():
     limits = workflow.global_resources
     at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
     return max(1, cores // max(1, at_once))
+
+
+def say(text, **more):
+    """Words of the workflow's own, on the terminal and in the log of the run."""
+    if text and workflow.is_main_process:
+        logger.info(text, extra=more)
+
+
+def rules_of_run():
+    """Names of the rules that the targets of this run stand on."""
+    return {job.rule.name for job in workflow.dag.jobs}
+
+
+def cells_to_score():
+    """The receipts that this run's jobs are to make."""
+    jobs = workflow.dag.needrun_jobs()
+    made = [output for job in jobs for output in job.output]
+    return [output for output in made if output.endswith(".receipt.json")]
+
+
+def logs_of_unfinished():
+    """The logs of all jobs that this run planned and did not finish."""
+    return [log for job in workflow.dag.needrun_jobs() for log in job.log]
 
 
 def remove_unfinished():

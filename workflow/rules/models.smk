@@ -1,5 +1,6 @@
 # Models: checkpoints found, checked, hashed, and downloaded where they come from the hub. One of
 # the two steps that may touch a network.
+from alignment_calibration.inputs.checkpoints import check_local
 
 
 localrules:
@@ -8,7 +9,7 @@ localrules:
 
 rule models:
     input:
-        records=RECORDS,
+        records=checked(check_model),
     output:
         f"{RESULTS}/models/{{model}}.json",
     log:

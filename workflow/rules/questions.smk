@@ -12,7 +12,7 @@ localrules:
 
 rule questions:
     input:
-        records=RECORDS,
+        records=checked(check_task),
     output:
         f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
     log:

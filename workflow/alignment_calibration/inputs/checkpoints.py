@@ -50,9 +50,8 @@ def resolve(slug: str, spec: Spec, converted: str | Path, output: str | Path) ->
     if spec["trust_remote_code"]:
         print(f"{where}: trust_remote_code is on: code that comes with the checkpoint will run")
     if "path" in spec:
+        check_local(slug, spec)
         folder = Path(spec["path"])
-        if not folder.is_dir():
-            raise UserError(f"{where}.path: found {spec['path']!r}, which is not a folder")
         revision = None
     else:
         folder = download(where, spec)
@@ -114,12 +113,42 @@ def checkpoint_files(folder: str | Path, spec: Spec) -> list[Path]:
     return sorted(top.union(shards))
 
 
+def check_local(slug: str, spec: Spec) -> None:
+    """Find all files of a local checkpoint in their place, without opening weights.
+
+    Quick, so that a run can begin with it; does nothing for a checkpoint of the hub.
+
+    Args:
+        slug: The model's name in the config.
+        spec: Its entry under `models`.
+
+    Raises:
+        UserError: naming the folder or file and what is wrong with it.
+    """
+    where = f"models.{slug}"
+    if "path" not in spec:
+        return
+    folder = Path(spec["path"])
+    if not folder.is_dir():
+        raise UserError(f"{where}.path: found {spec['path']!r}, which is not a folder")
+    if "gguf_file" not in spec:
+        _check_files(where, folder)
+    elif not (folder / spec["gguf_file"]).is_file():
+        raise UserError(f"{where}.gguf_file: {folder} has no file {spec['gguf_file']!r}")
+
+
 def check(where: str, folder: Path) -> None:
     """Find a checkpoint complete: configuration, tokenizer and every shard of its weights.
 
     Raises:
         UserError: naming the folder or file and what is wrong with it.
     """
+    _check_files(where, folder)
+    for file in _weights(where, folder):
+        _check_safetensors(where, file)
+
+
+def _check_files(where: str, folder: Path) -> None:
     if (folder / "adapter_config.json").is_file():
         # Beside whole weights, too: it would be loaded or not as `peft` is installed or not.
         raise UserError(
@@ -137,8 +166,7 @@ def check(where: str, folder: Path) -> None:
         raise UserError(
             f"{where}: {folder} has no tokenizer; expected one of {', '.join(TOKENIZERS)}"
         )
-    for file in _weights(where, folder):
-        _check_safetensors(where, file)
+    _weights(where, folder)
 
 
 def _weights(where: str, folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ Snakemake parses the workflow, so nothing heavy may be imported here.
 """
 
 import difflib
+import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +94,8 @@ class Library:
                 found.add(stock_folder())
                 continue
             read = self._read(self._index[name])
-            known = {*read.files, *read.code, *_data_files(self._complete(read.config))}
+            data = filter(Path.is_file, _data_files(self._complete(read.config)))
+            known = {*read.files, *read.code, *data}
             stock = stock_folder()
             found |= {stock if path.is_relative_to(stock) else path for path in known}
             pending += filter(None, [_based_on(read.config), *_members(read.config)])
@@ -122,6 +124,29 @@ class Library:
             if len(found) == before:
                 raise UserError(f"the lm-eval group {name!r} has no tasks")
         return list(found.values())
+
+    def check(self, names: Iterable[str], data: Mapping[str, str] | None) -> None:
+        """Find the tasks that `names` stand for, and the local files that they read.
+
+        Args:
+            names: of tasks, groups or tags.
+            data: the files that the config names in place of the tasks' own.
+
+        Raises:
+            UserError: as `definitions`, and for a data file that is missing.
+        """
+        for definition in self.definitions(names):
+            config = self.config(definition)
+            if data:
+                subset = str(config.get("dataset_name") or "")
+                keys = [key for key in ("file", "fewshot_file") if key in data]
+                files = [(f"data.{key}", data[key].replace("{subset}", subset)) for key in keys]
+            else:
+                key = f"{definition.name}: data_files"
+                files = [(key, str(path)) for path in sorted(_data_files(config))]
+            for key, path in files:
+                if not Path(path).is_file() and not glob.glob(path):
+                    raise UserError(f"{key}: there is no file {os.path.abspath(path)}")
 
     def config(self, definition: Definition) -> dict[str, Any]:
         """A task's YAMLs merged, with `data_files` made absolute; hooks stay names."""
@@ -235,15 +260,16 @@ def _members(group: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _data_files(config: Mapping[str, Any]) -> set[Path]:
-    """Local data files that a task's YAML names."""
+    """Local data files that a task's YAML names, whether they are there or not."""
 
     def paths(value: Any) -> Iterator[Path]:
         if isinstance(value, str):
-            yield Path(value)
+            if "://" not in value:
+                yield Path(value)
         else:
             for entry in value.values() if isinstance(value, dict) else value:
                 yield from paths(entry)
 
     kwargs = config.get("dataset_kwargs")
     files = kwargs.get("data_files", []) if isinstance(kwargs, dict) else []
-    return {path for path in paths(files) if path.is_file()}
+    return set(paths(files))

@@ -4,6 +4,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 """
 
 import datetime
+import itertools
 import math
 import os
 import re
@@ -21,6 +22,8 @@ from alignment_calibration.errors import UserError, one_line, shorten, shown
 #: study, far below what stalls the workflow.
 MAX_BYTES = 200_000
 MAX_VALUES = 100_000
+#: Most brackets that are open at once: the parser takes seconds over thousands before it gives up.
+MAX_OPEN = 200
 
 _YAML = "tag:yaml.org,2002:"
 _PLAIN = {
@@ -71,6 +74,9 @@ def _text_of(file: str | Path) -> str:
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise UserError(f"{file}: too large; allowed: {MAX_BYTES} bytes")
+    brackets = re.findall(rb"[\[\]{}]", content)
+    if max(itertools.accumulate(1 if b in b"[{" else -1 for b in brackets), default=0) > MAX_OPEN:
+        raise UserError(f"{file}: its values are nested too deeply")
     return content.decode("utf-8-sig")
 
 
