@@ -1,8 +1,10 @@
 """The command `python -m alignment_calibration.scoring` on a tiny checkpoint."""
 
 import dataclasses
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +28,7 @@ from alignment_calibration.files.logits import expected_identity, read_logits, w
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import command as score_module
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
+from alignment_calibration.scoring.process import Progress
 from alignment_calibration.scoring.tree import TreeScorer
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +202,22 @@ def test_what_a_scoring_process_imports(folder):
     assert not imported(folder, "few") & {"torch", "transformers"}
 
 
+def test_progress_tells_the_speed_and_the_time_left(monkeypatch, capsys):
+    """Half of 10 questions in 5 seconds, 20 more in later cells: 25 to come at 1 a second."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    with Progress("m/t/choice", 30, 10, 20, io.StringIO()) as progress:
+        progress.advance(0)
+        now[0] = 5.0
+        progress.advance(15)
+        now[0] = 5.5
+        progress.advance(5)  # too soon for another line
+    assert capsys.readouterr().err.splitlines() == [
+        "m/t/choice: 10 questions",
+        "m/t/choice: 50 %, 1 questions/s, 0:00:25 left for this model",
+    ]
+
+
 def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_here):
     score_here("few")
     before = logits(folder, "few").stat().st_ino
@@ -206,8 +225,8 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     assert done.returncode == 0
     log = (folder / "log" / "score.log").read_text()
     assert "m/few/choice: scored before" in log
-    assert "m/many/choice: 100 %" in log
-    assert "questions/s" in log
+    assert log.index("m/many/choice: loading ") < log.index("m/many/choice: 40 questions\n")
+    assert re.search(r"^m/many/choice: 100 %, .+ questions/s, 0:00:00 left", log, re.M)
     assert "tokens/s" in log
     assert done.stderr == ""
     assert logits(folder, "few").stat().st_ino == before
@@ -427,7 +446,8 @@ def test_too_little_memory_is_a_line_and_costs_no_logits(folder, score_here, meb
     assert done.returncode == 1
     assert f"`ulimit -v` allows {mebibytes} MiB" in done.stderr
     assert "Traceback" not in done.stderr
-    assert sum(not line.startswith(("m/few/choice", "<")) for line in done.stderr.splitlines()) == 1
+    ours = ("m/few/choice", "m/many/choice", "<")
+    assert sum(not line.startswith(ours) for line in done.stderr.splitlines()) == 1
     assert logits(folder, "few").read_bytes() == before
 
 

@@ -85,6 +85,7 @@ def score_cell(
     backend: str,
     scorer: Scorer,
     startup: float,
+    later: int,
     terminal: TextIO,
 ) -> None:
     """Fill one logit file, note the run, and give the receipt.
@@ -96,6 +97,7 @@ def score_cell(
         backend: name of the scorer's backend.
         scorer: of the model.
         startup: seconds from the start of the process until the model was ready.
+        later: questions of the cells that come after it.
         terminal: for a progress bar.
 
     Raises:
@@ -112,7 +114,8 @@ def score_cell(
     encodings = _encode(cell, questions, checkpoint, limit)
     _warn_of_truncation(cell, question_ids, encodings, limit)
     requests = [encoding.request for encoding in encodings]
-    with Progress(cell.name, len(requests), terminal) as progress:
+    number = len(set(question_ids))
+    with Progress(cell.name, len(requests), number, later, terminal) as progress:
         logprobs = scorer.score(requests, progress.advance)
     for question, values in zip(question_ids, logprobs, strict=True):
         if not np.isfinite(values).all():
@@ -123,7 +126,6 @@ def score_cell(
     rows = logit_rows(questions, encodings, logprobs)
     digest = values_digest(rows)
     seconds = time.perf_counter() - started
-    number = len(set(question_ids))
     tokens = scorer.work.tokens_computed - tokens_before
     record = {
         "values_sha256": digest,  # by which the record is known to speak of this logit file

@@ -5,6 +5,7 @@ A cell that the store has already gets its receipt at once; if all have, torch i
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from alignment_calibration.scoring.lease import lease
 from alignment_calibration.scoring.process import die_with_parent, faults_of, output_to
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from alignment_calibration.scoring.load import Checkpoint
 
 _STARTED = time.perf_counter()
@@ -97,14 +100,22 @@ def _score(
     with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
         if leased:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
+        print(f"{cells[0].name}: loading {model['path']}", file=sys.stderr, flush=True)
         checkpoint = _load(model, arguments, gpus)
         backend, scorer = choose(
             checkpoint.model, checkpoint.device, arguments.token_budget, arguments.backend
         )
         startup = time.perf_counter() - _STARTED
+        later = sum(map(_questions, tables))
         for cell, questions in zip(cells, tables, strict=True):
+            later -= _questions(questions)
             with faults_of(cell.name):
-                score_cell(cell, questions, checkpoint, backend, scorer, startup, terminal)
+                score_cell(cell, questions, checkpoint, backend, scorer, startup, later, terminal)
+
+
+def _questions(table: "pa.Table") -> int:
+    """How many questions a questions file has, with a row for each option."""
+    return len(table["question_id"].unique())
 
 
 def _load(model: dict[str, Any], arguments: argparse.Namespace, gpus: int) -> "Checkpoint":

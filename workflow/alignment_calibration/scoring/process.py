@@ -5,9 +5,11 @@ import os
 import resource
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -75,16 +77,31 @@ def faults_of(cell: str) -> Iterator[None]:
 
 
 class Progress:
-    """A bar on a terminal, and percentages as plain lines on standard error elsewhere."""
+    """A bar on a terminal, and plain lines on standard error elsewhere: percent of a cell, its
+    questions a second, and the time that it and the cells after it will take at that speed.
 
-    def __init__(self, name: str, total: int, terminal: TextIO) -> None:
+    Args:
+        name: of the cell.
+        options: of the cell, by which progress is told.
+        questions: of the cell.
+        later: questions of the cells that the job scores after it.
+        terminal: for the bar.
+    """
+
+    def __init__(
+        self, name: str, options: int, questions: int, later: int, terminal: TextIO
+    ) -> None:
         self._name = name
-        self._total = total
+        self._options = options
+        self._questions = questions
+        self._later = later
         self._done = 0
+        self._start = self._due = time.perf_counter()
         self._bar = tqdm(
-            total=total, desc=name, unit="option", file=terminal, disable=not terminal.isatty()
+            total=options, desc=name, unit="option", file=terminal, disable=not terminal.isatty()
         )
         self._plain = terminal is not sys.stderr or not terminal.isatty()
+        self._tell(f"{questions} questions")
 
     def __enter__(self) -> "Progress":
         return self
@@ -93,12 +110,26 @@ class Progress:
         self._bar.close()
 
     def advance(self, number: int) -> None:
-        """Note that `number` more options are scored."""
-        before = 10 * self._done // self._total
+        """Note that `number` more options are scored.
+
+        The first options bring a line, and later ones after a tenth of the time that has passed,
+        at least a second: a cell of hours has some eighty.
+        """
         self._done += number
         self._bar.update(number)
-        if self._plain and (now := 10 * self._done // self._total) > before:
-            print(f"{self._name}: {10 * now} %", file=sys.stderr, flush=True)
+        now = time.perf_counter()
+        if not self._done or (now < self._due and self._done < self._options):
+            return
+        passed = max(now - self._start, 1e-9)
+        self._due = now + max(1, passed / 10)
+        share = self._done / self._options
+        rate = self._questions * share / passed
+        left = timedelta(seconds=int((self._questions * (1 - share) + self._later) / rate))
+        self._tell(f"{100 * share:.0f} %, {rate:.4g} questions/s, {left} left for this model")
+
+    def _tell(self, text: str) -> None:
+        if self._plain:
+            print(f"{self._name}: {text}", file=sys.stderr, flush=True)
 
 
 def device_name(device: "torch.device") -> str:
