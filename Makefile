@@ -6,13 +6,23 @@ SNAKEMAKE := $(BIN)/snakemake --cores 4 --resources gpu=4
 # The rules run `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+TWO_COLUMNS := awk '{name = $$1; sub(/^[^ ]+ /, ""); printf "  %-18s %s\n", name, $$0}'
+
 .PHONY: help demo report test lint format architecture files clean
 
-help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+# The workflow's targets are described by the docstrings of their rules.
+help:  ## List the targets of make and of the workflow
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | $(TWO_COLUMNS)
+	@echo
+	@echo "Targets of the workflow, named before any option: snakemake TARGET --cores 4"
+	@sed -n '/^rule [a-z_]*:$$/{N;s/^rule \([a-z_]*\):\n *"""\(.*\)\."""$$/\1 \2/p}' \
+		workflow/Snakefile workflow/rules/*.smk | $(TWO_COLUMNS)
 
 # A stamp per set of requirements: made again only when the pins or the project file change.
 .venv/workflow.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: needs Python 3.11 \
+	or newer; %s is %d.%d, so name another: make PYTHON=python3.12" \
+	% ((sys.executable,) + sys.version_info[:2]) or 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow]'
 	touch $@

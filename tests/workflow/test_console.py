@@ -5,6 +5,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from alignment_calibration.report.closing import failure, primary_row
 from snakemake_logger_plugin_alignment_calibration import LogHandler
 from snakemake_logger_plugin_alignment_calibration.config_files import problem_of
 from snakemake_logger_plugin_alignment_calibration.display import Display
-from tests.support.study import CHECKPOINTS, STUDY, Study
+from tests.support.study import CHECKPOINTS, STUDY, Study, environment
 
 TASKS = {"words": {"continuation": "demo_words", "choice": "demo_words_choice", "limit": 4}}
 METHODS = ["continuation_sum", "choice"]
@@ -237,3 +239,17 @@ def test_every_profile_names_the_logger() -> None:
     profiles = Path(__file__).parents[2] / "profiles"
     for file in profiles.glob("*/config.yaml"):
         assert yaml.safe_load(file.read_text("utf-8"))["logger"] == "alignment-calibration"
+
+
+def test_make_help_describes_every_target() -> None:
+    """As Snakemake lists them, but for those that take a rule over from another one."""
+    root = Path(__file__).parents[2]
+    told = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "snakemake", "--list-target-rules"]
+    listed = subprocess.run(
+        command, cwd=root, env=environment(), capture_output=True, text=True, check=True
+    )
+    targets = dict(line.removesuffix(".)").split(" (", 1) for line in listed.stdout.splitlines())
+    for name, text in targets.items():
+        if name not in ("published_figures", "published_tables"):
+            assert re.search(rf"^  {name} +{re.escape(text)}$", told.stdout, re.M), name

@@ -36,6 +36,7 @@ rule permutations:
 
 
 rule changes:
+    """Changes and change rates from base to aligned models, with ranks."""
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=MODELS),
         reliability=expand(f"{RESULTS}/reliability/{{model}}.parquet", model=MODELS),

@@ -4,6 +4,7 @@
 
 
 rule explanations:
+    """What explains the changes: temperature, decomposition, map."""
     input:
         confidences=expand(
             f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",

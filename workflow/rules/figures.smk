@@ -3,6 +3,7 @@
 
 
 rule figures:
+    """The figures."""
     input:
         tidy=tidy_files(FIGURES, STUDY["study"]),
         templates=caption_templates(STUDY["study"]),

@@ -37,6 +37,7 @@ rule pair_multiverse:
 
 
 rule multiverse:
+    """How far the conclusions hold over other ways of computing."""
     input:
         parts=expand(f"{RESULTS}/multiverse/{{pair}}.parquet", pair=PAIRS),
     output:

@@ -2,6 +2,7 @@
 
 
 rule plan:
+    """What the study will cost, printed before anything is run."""
     log:
         f"{LOGS}/plan.log",
     # No benchmark: it would be a file to make, and the plan is printed each time it is asked for.
@@ -18,6 +19,7 @@ rule plan:
 
 # The questions alone, so that the plan can count them.
 rule all_questions:
+    """The questions alone, which may need a network and no GPU."""
     input:
         question_files(),
     localrule: True

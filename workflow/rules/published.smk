@@ -2,6 +2,7 @@
 
 
 rule published_changes:
+    """The published changes, in the form of our own."""
     input:
         published=PUBLISHED_CHANGES,
         records=RECORDS,
@@ -26,6 +27,7 @@ rule published_changes:
 
 
 rule published_audit:
+    """What the published numbers say of the formula behind them."""
     input:
         published=PUBLISHED_CHANGES,
     output:
@@ -44,6 +46,7 @@ rule published_audit:
 
 
 rule published:
+    """Tables and figures of the published numbers of the reference study."""
     input:
         rules.published_figures.output,
         rules.published_tables.output,

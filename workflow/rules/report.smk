@@ -5,6 +5,7 @@ report: "../report/workflow.rst"
 
 
 rule run_summary:
+    """What the run used: models, devices, hours, tokens."""
     input:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
         receipts=[receipts(model) for model in MODELS],
@@ -40,6 +41,7 @@ rule run_summary:
 
 # Every file in full, whatever its date: `snakemake verify --cores 1`.
 rule verify:
+    """Read every result file in full and find what does not belong."""
     log:
         f"{LOGS}/verify.log",
     localrule: True

@@ -80,6 +80,7 @@ else:
 
 # The scoring alone, so that what needs no GPU can follow elsewhere.
 rule all_cells:
+    """The scoring alone, which needs the GPUs."""
     input:
         [receipts(model) for model in MODELS],
     localrule: True

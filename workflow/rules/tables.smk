@@ -2,6 +2,7 @@
 
 
 rule tables:
+    """The tables."""
     input:
         tidy=tidy_files(TABLES, STUDY["study"]),
     output:
