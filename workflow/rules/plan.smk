@@ -11,7 +11,9 @@ rule plan:
         "../../envs/workflow.yaml"
     params:
         code=code("plan"),
-        study=config_slice("study", "models", "pairs", "tasks", "methods", "plan"),
+        study=config_slice(
+            "study", "models", "pairs", "tasks", "methods", "statistics", "plan"
+        ),
         results=RESULTS,
     script:
         "../scripts/plan.py"

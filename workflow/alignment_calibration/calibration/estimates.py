@@ -64,10 +64,10 @@ class Estimate:
     def mde(self) -> float:
         """The smallest true value that `interval` tells from 0 in four of five such samples.
 
-        2.8 standard errors (for many questions) and the width of the bias's bounds.
+        Without effect on the standard error, which a change may have.
         """
-        quantile = _quantile(self, 0.5 + LEVEL / 2) + _quantile(self, POWER)
-        return quantile * self.standard_error + self.bias_high - self.bias_low
+        width = self.bias_high - self.bias_low
+        return smallest_change(self.standard_error, width, self.contributions.size)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The confidence interval: both ends may lie to one side of `value`, not of `debiased`."""
@@ -94,6 +94,15 @@ class Estimate:
         bounds, where there is an error to see, faster), so the answer is rather too large.
         """
         return math.ceil(self.contributions.size * (self.mde / size) ** 2)
+
+
+def smallest_change(standard_error: float, bias_width: float, questions: int) -> float:
+    """The smallest true change that is told from 0 with probability `POWER`.
+
+    2.8 standard errors (for many questions) and the width of the bias's bounds.
+    """
+    quantile = float(stdtrit(questions - 1, 0.5 + LEVEL / 2) + stdtrit(questions - 1, POWER))
+    return quantile * standard_error + bias_width
 
 
 def of_mean(numbers: Floats | Booleans) -> Estimate:

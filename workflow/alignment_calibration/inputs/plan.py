@@ -83,7 +83,7 @@ def report(study: Config, results: str | Path) -> str:
     known = sizes({slug: study["models"][slug] for slug in used}, names)
     tokens = sum(load.tokens for load in cells.values() if load)
     costs = {slug: _cost(size, tokens, gpu, utilisation) for slug, size in known.items()}
-    models = _table(
+    models = columns(
         ["model", "GPUs", "weights", "on disk", "download", "FLOP", f"{gpu} hours", "note"],
         [
             [slug, study["models"][slug].get("gpus", 0), _count(size.weights), _bytes(size.disk),
@@ -91,7 +91,7 @@ def report(study: Config, results: str | Path) -> str:
             for slug, size in known.items()
         ],
     )  # fmt: skip
-    tasks = _table(
+    tasks = columns(
         ["task", "prompt", "questions", "tokens"],
         [
             [task, prompt, load.questions if load else "not made", load.tokens if load else "?"]
@@ -154,7 +154,8 @@ def _scaled(value: int | None, units: Sequence[tuple[str, float]]) -> str:
     return f"{value / size:.1f} {unit}"
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def columns(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows below their titles, in columns as wide as they need to be."""
     lines = [list(titles), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     return "\n".join(

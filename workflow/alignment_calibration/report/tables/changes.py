@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import rate_interval_note
+from alignment_calibration.calibration.metrics.registry import METRICS, rate_interval_note
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.pairs.changes import debiased_rates
 from alignment_calibration.report.tables.cells import (
     in_order,
+    percent,
     primary_first,
     primary_note,
     rate_cell,
@@ -53,4 +54,21 @@ def table(changes: pd.DataFrame, primary: Primary) -> Table:
             f"at a false discovery rate of {SIGNIFICANCE:.0%} over the contrasts of the metric and "
             "method."
         )
+    known = changes.dropna(subset="mde")
+    if not known.empty:
+        notes.append(
+            "Smallest change that four of five such samples would show (mde; of every contrast in "
+            f"the CSV), median over contrasts: {', '.join(_smallest(known, primary))}."
+        )
     return Table("Change rates", primary_first(changes, primary), tuple(sections), tuple(notes))
+
+
+def _smallest(changes: pd.DataFrame, primary: Primary) -> list[str]:
+    """Median mde of each metric, in its unit."""
+    medians = changes.groupby("metric")["mde"].median()
+    return [
+        f"{metric} {medians[metric]:.3f} nats"
+        if METRICS[metric].unit == "nats"
+        else f"{metric} {percent(medians[metric])} points"
+        for metric in in_order(changes["metric"], [primary.metric])
+    ]
