@@ -11,7 +11,10 @@ from scipy.special import logsumexp, softmax
 
 from alignment_calibration.calibration.confidences import read_method
 from alignment_calibration.calibration.normalisations import NORMALISATIONS
+from alignment_calibration.calibration.predictions import read_answers
 from alignment_calibration.contract.scoring import LOGITS
+from alignment_calibration.errors import UserError
+from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.study.vocabulary import METHODS, READINGS
 
 
@@ -127,3 +130,30 @@ def test_readings_by_length_of_a_hand_worked_question():
     by_byte = read_method(logits, "continuation_mean_byte")["probabilities"][0].as_py()
     assert by_token == pytest.approx(softmax([-2, -3]))
     assert by_byte == pytest.approx(softmax([-4 / 4, -3 / 4]))
+
+
+def test_mutual_information_of_a_hand_worked_question():
+    # P(a | x) = 1/2 and P(b | x) = 1/4; without x, 1/4 and 1/16: b gains 4 times, a 2 times.
+    given = logit_table([[[math.log(1 / 2)], [math.log(1 / 2), math.log(1 / 2)]]])
+    alone = logit_table([[[math.log(1 / 4)], [math.log(1 / 8), math.log(1 / 2)]]])
+    row = read_method(given, "continuation_pmi", alone).to_pylist()[0]
+    assert row["probabilities"] == pytest.approx([1 / 3, 2 / 3], abs=1e-7)
+    assert row["letter_mass"] is None
+
+
+def test_prompts_put_with_different_questions_are_found_out():
+    one, two = logit_table([[[-1.0], [-2.0]]]), logit_table([[[-1.0], [-2.0], [-3.0]]])
+    with pytest.raises(
+        UserError, match="continuation_pmi: its prompts continuation, unconditional"
+    ):
+        read_method(one, "continuation_pmi", two)
+
+
+def test_answers_by_two_prompts_hold_the_hashes_of_both_questions_files(tmp_path):
+    """So that a pair whose models were asked otherwise without contexts is found out."""
+    logits = logit_table([[[-1.0], [-2.0]]])
+    rows = read_method(logits, "continuation_pmi", logits)
+    cells = {p: {"questions_sha256": p[:4]} for p in ("continuation", "unconditional")}
+    write_parquet(tmp_path / "c.parquet", rows, {"cells": cells})
+    answers = read_answers(tmp_path / "c.parquet")["continuation_pmi"]
+    assert answers.questions_sha256 == "cont unco"

@@ -288,6 +288,20 @@ def test_options_of_winogrande_are_contexts(ask, tmp_path):
     assert [rows[0]["gold"], rows[2]["gold"]] == [0, 1]
 
 
+def test_options_without_a_context_are_those_of_the_continuation_prompt(ask):
+    asked = ask("demo_words", limit=9)
+    alone = ask("demo_words", limit=9, prompt="unconditional")
+    assert alone == [row | {"context": ""} for row in asked]
+
+
+def test_contexts_of_their_own_cannot_be_left_away(ask, tmp_path):
+    data = json_data(tmp_path / "docs.jsonl", documents.WINOGRANDE)
+    with pytest.raises(UserError, match="options have contexts of their own") as caught:
+        ask("winogrande", data=data, prompt="unconditional", where="tasks.w.unconditional")
+    assert str(caught.value).startswith("tasks.w.unconditional: question winogrande/000000: ")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("suffix", ["", "_continuation"])
 def test_a_group_pools_its_subjects_read_by_subset(ask, tmp_path, suffix):
     folder = stock_folder() / "mmlu" / "default"

@@ -15,12 +15,16 @@ import yaml
 from lm_eval.api.registry import get_metric, get_metric_aggregation
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from transformers import AutoTokenizer
 
 from alignment_calibration.calibration.confidences import read_method
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
+from alignment_calibration.scoring.tokenization import encode
+from alignment_calibration.scoring.trie import build_trie
 from alignment_calibration.study.letters import TEMPLATES
+from alignment_calibration.study.vocabulary import METHODS
 
 ROOT = Path(__file__).parents[2]
 OWN_TASKS = ROOT / "workflow" / "tasks"
@@ -30,8 +34,25 @@ CELLS = [
     for task in CONFIG["tasks"].values()
     for prompt in ("continuation", "choice")
 ]
+WITHOUT_CONTEXT = [("unconditional", name) for prompt, name in CELLS if prompt == "continuation"]
 
 pytestmark = pytest.mark.slow
+
+
+def put(prompt: str, name: str, output: Path) -> None:
+    """Write the questions of a demo task."""
+    write_questions(
+        [name],
+        limit=None,
+        num_fewshot=0,
+        letters=TEMPLATES["block"],
+        data=None,
+        task_folders=[],
+        own_tasks=OWN_TASKS,
+        where=f"tasks.{name}.{prompt}",
+        output=output,
+        prompt=prompt,
+    )
 
 
 @pytest.fixture(scope="module", params=list(CONFIG["models"]))
@@ -39,20 +60,10 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A demo model's checkpoint, and the folder with the logit files of all its cells."""
     checkpoint = ROOT / CONFIG["models"][request.param]["path"]
     folder = tmp_path_factory.mktemp(request.param)
-    names = [name for _, name in CELLS]
-    for prompt, name in CELLS:
-        questions = folder / f"{name}.questions.parquet"
-        write_questions(
-            [name],
-            limit=None,
-            num_fewshot=0,
-            letters=TEMPLATES["block"],
-            data=None,
-            task_folders=[],
-            own_tasks=OWN_TASKS,
-            where=f"tasks.{name}.{prompt}",
-            output=questions,
-        )
+    names = [f"{name}.{prompt}" for prompt, name in CELLS + WITHOUT_CONTEXT]
+    for prompt, name in CELLS + WITHOUT_CONTEXT:
+        questions = folder / f"{name}.{prompt}.questions.parquet"
+        put(prompt, name, questions)
     model = {"model": request.param, "spec": {}, "revision": "", "path": str(checkpoint)}
     (folder / "model.json").write_text(json.dumps(model))
     subprocess.run(
@@ -91,6 +102,8 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
         library, definition, scratch=tmp_path, num_fewshot=0, letters=TEMPLATES["block"], data=None
     )
     measure(task, "acc_bytes")
+    if prompt == "continuation":
+        measure(task, "acc_mutual_info")
     results = lm_eval.simple_evaluate(
         model=hflm,
         tasks=[task],
@@ -102,10 +115,12 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
         sample["doc_id"]: [float(answer[0]) for (answer,) in sample["resps"]]
         for sample in results["samples"][name]
     }
-    logits = pq.read_table(scored[1] / f"{name}.parquet")
-    rows = logits.to_pylist()
+    logits = pq.read_table(scored[1] / f"{name}.{prompt}.parquet")
+    tables = [logits]
+    if prompt == "continuation":  # lm-eval asks for the options without a context after them
+        tables.append(pq.read_table(scored[1] / f"{name}.unconditional.parquet"))
     ours: dict[int, list[float]] = {}
-    for row in rows:
+    for row in [row for table in tables for row in table.to_pylist()]:
         document = row["question_id"].rpartition("/")[2]
         ours.setdefault(int(document), []).append(sum(row["token_logprobs"]))
     assert len(ours) == len(theirs) > 150
@@ -117,11 +132,28 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
         "continuation": {
             "continuation_sum": ["acc"],
             "continuation_mean_byte": ["acc_bytes", "acc_norm"],
+            "continuation_pmi": ["acc_mutual_info"],
         },
         "choice": {"choice": ["acc"]},
     }
     for method, accuracies in same[prompt].items():
-        confidences = read_method(logits, method).to_pylist()
+        beside = tables[1:] if METHODS[method].beside else []
+        confidences = read_method(logits, method, *beside).to_pylist()
         right = [np.argmax(row["probabilities"]) == row["gold"] for row in confidences]
         for accuracy in accuracies:
             assert np.mean(right) == pytest.approx(results["results"][name][f"{accuracy},none"])
+
+
+def test_options_without_a_context_cost_little(tmp_path: Path) -> None:
+    """Trie nodes beside those of the continuation prompt, over the demo's tasks."""
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / CONFIG["models"]["demo-base"]["path"])
+    nodes = {"continuation": 0, "unconditional": 0}
+    output = tmp_path / "questions.parquet"
+    for prompt, name in CELLS + WITHOUT_CONTEXT:
+        if prompt in nodes:
+            put(prompt, name, output)
+            rows = pq.read_table(output, columns=["context", "continuation"]).to_pylist()
+            pairs = [(row["context"], row["continuation"]) for row in rows]
+            encodings = encode(pairs, tokenizer, limit=512)
+            nodes[prompt] += build_trie([encoding.request for encoding in encodings]).tokens.size
+    assert nodes["unconditional"] < 0.15 * nodes["continuation"]

@@ -28,7 +28,7 @@ from alignment_calibration.report.registry import (
 )
 from alignment_calibration.scoring.backends import identity_settings
 from alignment_calibration.study import config as study_config
-from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_NAMES
+from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_KEYS
 from alignment_calibration.study.vocabulary import STAGES, prompts_of
 
 # Wherever the workflow was included from, or imported as a module.
@@ -125,7 +125,7 @@ wildcard_constraints:
     model=one_of(MODELS),
     task=one_of(TASKS),
     pair=one_of(PAIRS),
-    prompt=one_of(PROMPT_NAMES),
+    prompt=one_of(PROMPT_KEYS),
 
 
 def records():
@@ -435,7 +435,9 @@ def questions_slice(wildcards):
             "limit": spec["limit"],
             "num_fewshot": spec["num_fewshot"],
             "letters": (
-                templates[spec["letters"]] if wildcards.prompt == "choice" else ""
+                templates[spec["letters"]]
+                if PROMPT_KEYS[wildcards.prompt] == "choice"
+                else ""
             ),
             "data": spec["data"],
             "task_folders": STUDY["task_folders"],

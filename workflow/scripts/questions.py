@@ -18,4 +18,5 @@ if __name__ == "__main__":
             own_tasks=Path(snakemake.scriptdir).parent / "tasks",
             where=f"tasks.{snakemake.wildcards.task}.{snakemake.wildcards.prompt}",
             output=snakemake.output[0],
+            prompt=snakemake.wildcards.prompt,
         )

@@ -15,7 +15,7 @@ from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.files.parquet import write_parquet
-from alignment_calibration.study.vocabulary import CHOICE, METHODS, READINGS
+from alignment_calibration.study.vocabulary import CHOICE, METHODS, PROMPTS, READINGS
 
 #: In place of 0 or 1; the largest of a question's values decides.
 _UNKNOWN = 2
@@ -60,12 +60,18 @@ class OptionTokens:
 
 def readings_of(logits: pa.Table, prompt: str) -> list[str]:
     """The readings of a prompt that a cell allows: where only sums are known, none of tokens."""
-    tokens = bool(pc.all(pc.greater(pc.list_value_length(logits["token_ids"]), 0)).as_py())
     return [
         name
         for name, reading in READINGS.items()
-        if prompt in reading.prompts and (tokens or not reading.per_token)
+        if prompt in reading.prompts and _allows(logits, name)
     ]
+
+
+def _allows(logits: pa.Table, reading: str) -> bool:
+    """Whether a cell holds the tokens that a reading needs, if it needs them."""
+    if not READINGS[reading].per_token:
+        return True
+    return bool(pc.all(pc.greater(pc.list_value_length(logits["token_ids"]), 0)).as_py())
 
 
 def option_scores(logits: pa.Table, reading: str) -> Floats:
@@ -84,11 +90,26 @@ def question_starts(question_ids: pa.ChunkedArray) -> Integers:
     return np.flatnonzero(np.diff(codes, prepend=-1)).astype(np.int64)
 
 
-def read_method(logits: pa.Table, method: str) -> pa.Table:
-    """One row of the CONFIDENCES contract per question, under one method."""
+def read_method(logits: pa.Table, method: str, *beside: pa.Table) -> pa.Table:
+    """One row of the CONFIDENCES contract per question, under one method.
+
+    Args:
+        logits: rows of the LOGITS contract, of the method's prompt.
+        method: name in `METHODS`.
+        beside: the same of the further prompts that the method reads, of the same options.
+
+    Raises:
+        UserError: if they are not the same options.
+    """
+    reading, normalised = METHODS[method].reading, NORMALISATIONS[METHODS[method].normalisation]
+    for other in beside:
+        if any(not logits[key].equals(other[key]) for key in ("question_id", "choice")):
+            raise UserError(
+                f"{method}: its prompts {', '.join(METHODS[method].prompts)} were put with other "
+                "questions each; run the workflow again"
+            )
     starts = question_starts(logits["question_id"])
-    scores = Scores(option_scores(logits, METHODS[method].reading), starts)
-    found = NORMALISATIONS[METHODS[method].normalisation](scores)
+    found = normalised(*(Scores(option_scores(t, reading), starts) for t in (logits, *beside)))
     offsets = np.append(0, np.cumsum(found.options)).astype(np.int32)
     first = logits.take(pa.array(starts))
     # Of a question with an option of which it is unknown, it is unknown.
@@ -103,7 +124,9 @@ def read_method(logits: pa.Table, method: str) -> pa.Table:
             "gold": first["gold"],
             "group": first["group"],
             "probabilities": pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.values)),
-            "letter_mass": pa.array(found.mass) if METHODS[method].prompt == CHOICE else missing,
+            "letter_mass": pa.array(found.mass)
+            if PROMPTS[METHODS[method].prompt] == CHOICE
+            else missing,
             "truncated": pa.array(truncated == 1, mask=truncated == _UNKNOWN),
         },
         schema=CONFIDENCES,
@@ -134,8 +157,9 @@ def write_confidences(
         of_task = {prompt: cell for (name, prompt), cell in cells.items() if name == task}
         logits = {prompt: read_logits(*cell) for prompt, cell in of_task.items()}
         tables = [
-            read_method(logits[METHODS[method].prompt], method)
+            read_method(logits[read.prompt], method, *(logits[prompt] for prompt in read.beside))
             for method in _readable(task, logits, methods)
+            for read in [METHODS[method]]
         ]
         table = pa.concat_tables(tables).sort_by(
             [("question_id", "ascending"), ("method", "ascending")]
@@ -150,9 +174,14 @@ def _readable(task: str, logits: Mapping[str, pa.Table], methods: Sequence[str])
     Raises:
         UserError: if there is none.
     """
-    readings = {prompt: readings_of(table, prompt) for prompt, table in logits.items()}
-    asked = [method for method in methods if METHODS[method].prompt in logits]
-    found = [name for name in asked if METHODS[name].reading in readings[METHODS[name].prompt]]
+    asked = [method for method in methods if set(METHODS[method].prompts) <= set(logits)]
+    found = [
+        method
+        for method in asked
+        if all(
+            _allows(logits[prompt], METHODS[method].reading) for prompt in METHODS[method].prompts
+        )
+    ]
     for method in asked:
         if method not in found:
             print(f"{task}: {method} is left out, since only sums of log-probabilities are known")

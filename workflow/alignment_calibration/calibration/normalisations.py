@@ -69,8 +69,18 @@ def of_vocabulary(scores: Scores) -> Probabilities:
     return Probabilities(values, scores.options + 1, listed.mass)
 
 
-#: Every normalisation, by name; methods name one each.
-NORMALISATIONS: Final[dict[str, Callable[[Scores], Probabilities]]] = {
+def less_unconditional(scores: Scores, unconditional: Scores) -> Probabilities:
+    """Softmax of log P(option | context) − log P(option), pointwise mutual information.
+
+    What lm-eval's `acc_mutual_info` compares (Brown et al. 2020, section 2.4; Holtzman et al. 2021,
+    arXiv 2104.08315): options that are likely in any text gain nothing by it.
+    """
+    return softmax(Scores(scores.values - unconditional.values, scores.starts))
+
+
+#: Every normalisation, by name, of the scores of a method's prompts; methods name one each.
+NORMALISATIONS: Final[dict[str, Callable[..., Probabilities]]] = {
     "softmax": softmax,
+    "less_unconditional": less_unconditional,
     "of_vocabulary": of_vocabulary,
 }

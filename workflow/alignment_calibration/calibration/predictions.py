@@ -153,7 +153,7 @@ class Answers:
     """One model's predictions on a task under one method, with the questions' names.
 
     Attributes:
-        questions_sha256: hash of the questions file that was put to the model.
+        questions_sha256: hash of the questions file that was put to the model, or of the files.
         truncated: shape (N,); whether a context lost its left to fit the model, or None where that
             is unknown.
     """
@@ -249,7 +249,8 @@ def check_same_questions(base: Answers, aligned: Answers, base_path: str, path: 
 
 def _questions_sha256(identity: Any, method: str, path: str | Path) -> str:
     try:
-        return str(identity["cells"][METHODS[method].prompt]["questions_sha256"])
+        cells = identity["cells"]
+        return " ".join(cells[prompt]["questions_sha256"] for prompt in METHODS[method].prompts)
     except (KeyError, TypeError):
         raise UserError(
             f"{path}: does not say which questions file it answers ({method}); "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.study.letters import LETTERS
+from alignment_calibration.study.vocabulary import CONTINUATION, UNCONDITIONAL
 
 Row = dict[str, Any]
 
@@ -33,6 +34,7 @@ def write_questions(
     own_tasks: Path,
     where: str,
     output: str | Path,
+    prompt: str = CONTINUATION,
 ) -> None:
     """Write the questions of some lm-eval tasks, pooled, sorted by question and option.
 
@@ -46,6 +48,7 @@ def write_questions(
         own_tasks: The workflow's folder of task YAMLs.
         where: Path of the config key that `names` stand under, for errors.
         output: Parquet file with the columns of `contract.QUESTIONS`.
+        prompt: how the tasks are put; most prompts put them as they stand.
 
     Raises:
         UserError: for an unknown name, data that cannot be had, or a question that cannot be asked.
@@ -69,7 +72,7 @@ def write_questions(
                     letters=letters,
                     data=data,
                 )
-                rows += rows_of(task, limit)
+                rows += _PUT.get(prompt, rows_of)(task, limit)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     rows.sort(key=lambda row: (row["question_id"], row["choice"]))
@@ -114,6 +117,27 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
                 "gold": question.gold,
                 "group": name,
             }
+
+
+def _without_contexts(task: Any, limit: int | None) -> Iterator[Row]:
+    """The rows of one built lm-eval task, as lm-eval's `acc_mutual_info` requests them beside.
+
+    Raises:
+        UserError: as `rows_of`, or if the options of a question have contexts of their own.
+    """
+    contexts: dict[str, str] = {}
+    for row in rows_of(task, limit):
+        if contexts.setdefault(row["question_id"], row["context"]) != row["context"]:
+            raise UserError(
+                f"question {row['question_id']}: its options have contexts of their own and one "
+                "continuation: without contexts they are all the same; leave continuation_pmi out, "
+                "or this task"
+            )
+        yield row | {"context": ""}
+
+
+#: How a task is put by a prompt that does not put it as it stands.
+_PUT: Final = {UNCONDITIONAL: _without_contexts}
 
 
 def _no_template(task: Any) -> str | None:

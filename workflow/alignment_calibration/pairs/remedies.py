@@ -49,7 +49,7 @@ class Remedy:
 
     label: str
     apply: Callable[[Answers, Answers], Remedied]
-    prompts: tuple[str, ...] = PROMPTS
+    prompts: tuple[str, ...] = tuple(PROMPTS)
     of_answer: bool = False
 
     def metrics(self, metrics: Mapping[str, Metric]) -> dict[str, Metric]:

@@ -49,8 +49,8 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
         raise UserError(f"{source}: {problem}")
     _fill_defaults(config, schema, schema)
     for task in config["tasks"].values():
-        for prompt in PROMPTS:
-            names = task.get(prompt)
+        asked = {prompt: task.get(key) for prompt, key in PROMPTS.items()}
+        for prompt, names in asked.items():
             task[prompt] = [names] if isinstance(names, str) else names
     primary = config["statistics"]["primary"]
     for key, measured in (("metric", config["metrics"]), ("method", config["methods"])):
@@ -97,8 +97,9 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     templates = [*TEMPLATES, *config["letters"]]
     for name, task in config["tasks"].items():
         if not any(task[prompt] for prompt in prompts):
+            keys = dict.fromkeys(PROMPTS[prompt] for prompt in prompts)
             yield (
-                f"tasks.{name}: has no {' or '.join(prompts)} prompt, "
+                f"tasks.{name}: has no {' or '.join(keys)} prompt, "
                 f"which the methods {', '.join(config['methods'])} read"
             )
         if task["num_fewshot"] and task["data"] and "fewshot_file" not in task["data"]:

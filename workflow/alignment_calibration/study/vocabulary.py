@@ -12,10 +12,17 @@ BASE: Final = "base"
 ALIGNED: Final = "aligned"
 STAGES: Final = (BASE, ALIGNED)
 
-#: How a question is put: the options' texts continue the context, or the letters of listed options.
+#: How a question is put: the options' texts continue the context, or stand without one; the letters
+#: of listed options continue it.
 CONTINUATION: Final = "continuation"
+UNCONDITIONAL: Final = "unconditional"
 CHOICE: Final = "choice"
-PROMPTS: Final = (CONTINUATION, CHOICE)
+#: Every prompt, and the key of a task under which the lm-eval tasks stand that it puts.
+PROMPTS: Final = {
+    CONTINUATION: CONTINUATION,
+    UNCONDITIONAL: CONTINUATION,
+    CHOICE: CHOICE,
+}
 
 
 class OptionTokens(Protocol):
@@ -40,9 +47,10 @@ class OptionTokens(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """How an option's token log-probabilities become one score (nats), and of which prompts.
+    """How an option's token log-probabilities become one score (nats).
 
     Attributes:
+        prompts: under which the multiverse reads so; a method may do so under others.
         per_token: whether it needs the tokens one by one, and not only their sum.
     """
 
@@ -68,13 +76,21 @@ class Method:
     """A way of reading a confidence: a prompt, and a reading of its options' tokens.
 
     Attributes:
+        prompt: whose questions it answers.
         normalisation: how the scores become probabilities: name in `NORMALISATIONS` of
             `calibration/normalisations.py`.
+        beside: further prompts, whose scores the normalisation takes as well.
     """
 
     prompt: str
     reading: str
     normalisation: str = "softmax"
+    beside: tuple[str, ...] = ()
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """All that it reads."""
+        return (self.prompt, *self.beside)
 
 
 #: Every method, by name. Figures and tables show them in this order, and figures give them marks by
@@ -85,6 +101,7 @@ METHODS: Final = {
     "choice": Method(CHOICE, "letters"),
     "continuation_mean_token": Method(CONTINUATION, "mean_token"),
     "continuation_mean_byte": Method(CONTINUATION, "mean_byte"),
+    "continuation_pmi": Method(CONTINUATION, "sum", "less_unconditional", (UNCONDITIONAL,)),
     "choice_raw": Method(CHOICE, "letters", "of_vocabulary"),
 }
 
@@ -96,5 +113,5 @@ def can_be_read(method: str, has_tokens: bool) -> bool:
 
 def prompts_of(methods: Iterable[str]) -> list[str]:
     """The prompts that some methods read, in the order of `PROMPTS`."""
-    read = {METHODS[method].prompt for method in methods}
+    read = {prompt for method in methods for prompt in METHODS[method].prompts}
     return [prompt for prompt in PROMPTS if prompt in read]
