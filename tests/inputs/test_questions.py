@@ -392,7 +392,7 @@ def test_more_options_than_letters(ask, tmp_path):
 
 
 def test_wrong_columns_and_missing_files(ask, tmp_path):
-    with pytest.raises(UserError, match=r"question piqa/000000: .*'goal' is undefined"):
+    with pytest.raises(UserError, match=r"question piqa/000000: .*no column 'goal'; columns: "):
         ask("piqa", data=json_data(tmp_path / "docs.jsonl", documents.ARC))
     with pytest.raises(UserError, match=r"there is no file .*absent.jsonl"):
         ask("piqa", data={"format": "json", "file": str(tmp_path / "absent.jsonl")})

@@ -32,6 +32,9 @@ from alignment_calibration.inputs.task_yaml import TaskYaml, Trust, read_task
 #: Most files and folders below a folder of the user's: above any collection of tasks, below /proc.
 MAX_ENTRIES = 10_000
 
+#: What `dataset_path` names where it is no repository of the hub.
+FORMATS = ("json", "csv", "parquet", "text", "arrow")
+
 _GROUP_KEYS = {"group", "group_alias", "task", "aggregate_metric_list", "metadata", "include"}
 
 
@@ -49,7 +52,7 @@ class Library:
 
     Args:
         own: The workflow's folder of tasks, beside that of the schemas. Relative `data_files` in it
-            start at the repository.
+            start at the repository, in all others at the folder of the YAML.
         folders: The user's folders; later ones win. Their YAMLs are data and never code.
     """
 
@@ -94,7 +97,8 @@ class Library:
                 found.add(stock_folder())
                 continue
             read = self._read(self._index[name])
-            data = filter(Path.is_file, _data_files(self._complete(read.config)))
+            config = self._placed(read.config, self._index[name])
+            data = filter(Path.is_file, _data_files(config))
             known = {*read.files, *read.code, *data}
             stock = stock_folder()
             found |= {stock if path.is_relative_to(stock) else path for path in known}
@@ -153,7 +157,8 @@ class Library:
         merged: dict[str, Any] = {}
         for path in definition.files:
             merged |= self._read(path).config
-        return self._complete(merged | dict(definition.overrides))
+            merged = self._placed(merged, path)
+        return self._placed(merged | dict(definition.overrides), definition.files[-1])
 
     def _expand(self, name: str, overrides: Mapping[str, Any]) -> Iterator[Definition]:
         path = self._index.get(name)
@@ -204,22 +209,22 @@ class Library:
                 own = {k: v for k, v in member.items() if k not in _GROUP_KEYS}
                 yield from self._expand(name, shared | own)
 
-    def _complete(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Relative `data_files` of our own tasks start at the repository, not where one stands."""
-        kwargs = config.get("dataset_kwargs")
-        if not isinstance(kwargs, dict) or "data_files" not in kwargs:
+    def _placed(self, config: dict[str, Any], file: Path) -> dict[str, Any]:
+        """Local `data_files` made absolute: in a YAML they start at its folder, in our own at the
+        repository.
+        """
+        if not _reads_files(config):
             return config
-        root = self.own.parent.parent
+        kwargs = config["dataset_kwargs"]
+        ours = file.resolve().is_relative_to(self.own)
+        folder = self.own.parent.parent if ours else file.absolute().parent
 
         def absolute(value: Any) -> Any:
             if isinstance(value, dict):
                 return {key: absolute(entry) for key, entry in value.items()}
             if isinstance(value, list):
                 return [absolute(entry) for entry in value]
-            if "://" in value or Path(value).is_absolute():
-                return value
-            place = root if (root / value).exists() else Path.cwd()
-            return str(place / value)
+            return value if "://" in value else str(folder / value)
 
         return config | {"dataset_kwargs": kwargs | {"data_files": absolute(kwargs["data_files"])}}
 
@@ -259,6 +264,13 @@ def _members(group: Mapping[str, Any]) -> Iterator[str]:
             yield member.get("task", member.get("group"))
 
 
+def _reads_files(config: Mapping[str, Any]) -> bool:
+    """Whether a task's `data_files` are on this machine, and not in a repository of the hub."""
+    kwargs = config.get("dataset_kwargs")
+    named = isinstance(kwargs, Mapping) and "data_files" in kwargs
+    return named and config.get("dataset_path", FORMATS[0]) in FORMATS
+
+
 def _data_files(config: Mapping[str, Any]) -> set[Path]:
     """Local data files that a task's YAML names, whether they are there or not."""
 
@@ -270,6 +282,4 @@ def _data_files(config: Mapping[str, Any]) -> set[Path]:
             for entry in value.values() if isinstance(value, dict) else value:
                 yield from paths(entry)
 
-    kwargs = config.get("dataset_kwargs")
-    files = kwargs.get("data_files", []) if isinstance(kwargs, dict) else []
-    return set(paths(files))
+    return set(paths(config["dataset_kwargs"]["data_files"])) if _reads_files(config) else set()

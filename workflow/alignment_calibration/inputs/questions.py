@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,6 +17,7 @@ from alignment_calibration.errors import UserError, one_line, shown
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
+from alignment_calibration.inputs.templates import columns_in
 from alignment_calibration.study.letters import LETTERS
 from alignment_calibration.study.vocabulary import CONTINUATION, UNCONDITIONAL
 
@@ -86,7 +87,7 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
         UserError: naming the task and the question that cannot be asked.
     """
     name = task.config.task
-    if problem := _no_template(task):
+    if problem := _no_column(task, ("doc_to_text", "doc_to_choice"), str.isidentifier):
         raise UserError(f"{name}: {problem}")
     documents = list(islice(task.eval_docs, limit))
     # Zero-padded, so that questions sort by number within their task.
@@ -140,14 +141,27 @@ def _without_contexts(task: Any, limit: int | None) -> Iterator[Row]:
 _PUT: Final = {UNCONDITIONAL: _without_contexts}
 
 
-def _no_template(task: Any) -> str | None:
-    """A column's name that no column has, which lm-eval takes for the text of every question."""
-    template = task.config.doc_to_text
-    if isinstance(template, str) and template.isidentifier() and template not in task.features:
-        return (
-            f"its doc_to_text is {template!r}, which is neither a template nor a column; "
-            f"allowed: {', '.join(task.features)}"
-        )
+def _no_column(
+    task: Any,
+    fields: Sequence[str] = ("doc_to_text", "doc_to_choice", "doc_to_target"),
+    concerned: Callable[[str], bool] = bool,
+) -> str | None:
+    """A field that reads a column which is not there, by its name or in a template.
+
+    lm-eval takes the bare name for the text of every question, or for a Python literal.
+
+    Args:
+        task: built by lm-eval.
+        fields: of its config, those that are looked at.
+        concerned: which of their texts are looked at.
+    """
+    for field in fields:
+        text = getattr(task.config, field)
+        if isinstance(text, str) and concerned(text):
+            absent = sorted(columns_in(text).difference(task.features))
+            if absent:
+                columns = ", ".join(task.features)
+                return f"{field} is {shown(text)}: no column {absent[0]!r}; columns: {columns}"
     return None
 
 
@@ -179,7 +193,8 @@ def _question(task: Any, question_id: str, document: Mapping[str, Any]) -> _Ques
         listed = _listed_options(task, document)
     # Jinja, hooks and lm-eval raise whatever comes to hand.
     except Exception as error:
-        refuse(f"cannot be put in words ({type(error).__name__}: {one_line(error)})")
+        said = f"cannot be put in words ({type(error).__name__}: {one_line(error)})"
+        refuse(_no_column(task) or said)
     if not isinstance(text, str) and not task.multiple_input:
         refuse(f"its context is {shown(text)}, which is not text")
     if not isinstance(options, list):  # the letters of a text would be taken for options
@@ -194,7 +209,8 @@ def _question(task: Any, question_id: str, document: Mapping[str, Any]) -> _Ques
         if not option.strip():
             refuse(f"option {number} is an empty string")
     if not _is_index(gold) or not 0 <= gold < len(options):
-        refuse(f"gold is {shown(gold)}; allowed: 0 to {len(options) - 1}")
+        no_column = _no_column(task, ["doc_to_target"])
+        refuse(no_column or f"gold is {shown(gold)}; allowed: 0 to {len(options) - 1}")
     source = document.get("source_choice", list(range(len(options))))
     if not isinstance(source, list) or not all(map(_is_index, source)):
         refuse(f"source_choice is {shown(source)}, not a list of numbers")

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
 #: Processor time in seconds, memory in bytes and length of the text that filling a template once
@@ -69,6 +70,15 @@ def prepare_templates() -> None:
     sandbox.from_string = lru_cache(maxsize=100)(sandbox.from_string)  # type: ignore
     lm_eval.utils.env = sandbox
     signal.signal(signal.SIGPROF, _too_slow)
+
+
+def columns_in(text: str) -> set[str]:
+    """The columns that a field of a task reads: it is one's name, or a template with names."""
+    if text.isidentifier():
+        return {text}
+    with contextlib.suppress(jinja2.TemplateError):
+        return meta.find_undeclared_variables(jinja2.Environment().parse(text))
+    return set()
 
 
 def _too_slow(signum: int, frame: Any) -> None:
