@@ -21,7 +21,9 @@ MODEL: Final = table(
         "revision": Column(
             pa.string(), "commit on the hub, or digest of a local checkpoint's or samples' files"
         ),
-        "path": Column(pa.string(), "where its files lie"),
+        "path": Column(
+            pa.string(), "where its files lie", null="elsewhere: the study was exported"
+        ),
         "files": Column(_NESTED, "`name`, `size` in bytes and `sha256` of each file"),
     },
 )  # fmt: skip

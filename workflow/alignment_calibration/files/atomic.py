@@ -14,13 +14,17 @@ from typing import Any
 from alignment_calibration.errors import UserError, one_line
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: Any, sort_keys: bool = True) -> str:
     """One string per value: sorted keys, no spaces, no NaN; `<` is spelled out.
 
     Snakemake's report has the params of its jobs in an inline script, where `</script>` is the end.
+
+    Args:
+        value: of which text is made.
+        sort_keys: False keeps the order of keys, for those who are told in it.
     """
     text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.replace("<", "\\u003c")
 

@@ -60,6 +60,8 @@ def problems(files: Iterable[str | Path]) -> Iterator[str]:
 def _of_checkpoint(record: Path) -> Iterator[str]:
     """Files of a checkpoint that are not those that were found."""
     model = read_json(record)
+    if model["path"] is None:  # scored elsewhere, and taken from an exported study
+        return
     for file in model["files"]:
         path = Path(model["path"], file["name"])
         found = sha256(path) if path.is_file() else "missing"

@@ -26,7 +26,8 @@ def load(files: Sequence[str | Path], overrides: Mapping[str, Any], schema: str 
     """The config that `files` (later ones win) and `overrides` (`--config`) make together.
 
     Raises:
-        UserError: for unreadable YAML, a key twice, or a config that `check` refuses.
+        UserError: for unreadable YAML, a key twice, a config that `check` refuses, or one that
+            says other things of what was scored than the exported study that it takes.
     """
     merged: Config = {}
     for file in files:
@@ -35,7 +36,12 @@ def load(files: Sequence[str | Path], overrides: Mapping[str, Any], schema: str 
     if overrides:
         merged = _merge(merged, plain(overrides, "--config"))
         sources.append("--config")
-    return check(merged, read_yaml(schema), source=" with ".join(sources))
+    study = check(merged, read_yaml(schema), source=" with ".join(sources))
+    if study["scored"]:
+        exported = Path(study["scored"], "config.yaml")
+        for problem in _not_as_scored(study, load([exported], {}, schema)):
+            raise UserError(f"{' with '.join(sources)}: {problem} {exported} (key 'scored')")
+    return study
 
 
 def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
@@ -120,6 +126,25 @@ def _oddities(config: Config) -> Iterator[str]:
         first = seen.setdefault((pair["base"], pair["aligned"]), name)
         if first != name:
             yield f"pairs: {first!r} and {name!r} are the same two models"
+
+
+def _not_as_scored(study: Config, exported: Config) -> Iterator[str]:
+    """What decides questions and log-probabilities, and is not as in an exported study."""
+    for section in ("models", "tasks"):
+        for name, spec in study[section].items():
+            if name not in exported[section]:
+                yield f"{section}.{name}: not in"
+            elif spec != exported[section][name]:
+                yield f"{section}.{name}: not as in"
+    for name in {task["letters"] for task in study["tasks"].values()}:
+        if study["letters"].get(name) != exported["letters"].get(name):
+            yield f"letters.{name}: not as in"
+    for key in ("dtype", "backend"):
+        if study["scoring"][key] != exported["scoring"][key]:
+            yield f"scoring.{key}: not as in"
+    for prompt in prompts_of(study["methods"]):
+        if prompt not in prompts_of(exported["methods"]):
+            yield f"methods: read the {prompt} prompt, which was not scored in"
 
 
 def _alike(section: str, slugs: Iterable[str]) -> Iterator[str]:

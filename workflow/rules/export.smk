@@ -1,0 +1,93 @@
+# A study as a data set to publish, and the way back: `snakemake export --cores 1`, and
+# `snakemake --config scored=FOLDER`.
+
+
+rule export:
+    input:
+        files=[
+            *expand(rules.models.output, model=MODELS),
+            *question_files(),
+            *(receipt for model in MODELS for receipt in receipts(model)),
+            *expand(rules.confidences.output, model=MODELS),
+            *rules.changes.output,
+            *rules.explanations.output,
+            *rules.multiverse.output,
+            rules.run_summary.output.summary,
+        ],
+        template=str(WORKFLOW / "report" / "data_set.md.jinja"),
+    output:
+        directory(f"export/{STUDY['study']}"),
+    log:
+        f"{LOGS}/export.log",
+    benchmark:
+        f"{BENCHMARKS}/export.tsv"
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=code("export"),
+        # In the order of the config, which that of rows follows here and there.
+        study=lambda w: canonical_json(
+            {key: STUDY[key] for key in STUDY if key != "plan"}, sort_keys=False
+        ),
+        results=RESULTS,
+    script:
+        "../scripts/export.py"
+
+
+# Of an exported study (`scored`) nothing is asked and nothing scored. That its config says the same
+# of models, tasks and scoring, `study.config` has seen.
+if STUDY["scored"]:
+
+    ruleorder: taken_questions > questions
+    ruleorder: taken_cells > models
+
+    if STUDY["scoring"]["load_once"]:
+
+        ruleorder: taken_cells > score_model
+
+    else:
+
+        ruleorder: taken_cells > score
+
+    localrules:
+        taken_questions,
+        taken_cells,
+
+    rule taken_questions:
+        input:
+            records=RECORDS,
+            files=lambda w: [f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.parquet"],
+        output:
+            f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+        log:
+            f"{LOGS}/questions/{{task}}/{{prompt}}.log",
+        benchmark:
+            f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.tsv"
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            code=code("scored"),
+        script:
+            "../scripts/scored.py"
+
+    rule taken_cells:
+        input:
+            records=RECORDS,
+            files=lambda w: [
+                output.replace(RESULTS, STUDY["scored"], 1)
+                for output in [f"{RESULTS}/models/{w.model}.json", *receipts(w.model)]
+            ],
+        output:
+            f"{RESULTS}/models/{{model}}.json",
+            receipts("{model}"),
+        log:
+            f"{LOGS}/models/{{model}}.log",
+        benchmark:
+            f"{BENCHMARKS}/models/{{model}}.tsv"
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            code=code("scored"),
+        script:
+            "../scripts/scored.py"
