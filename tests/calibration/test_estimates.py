@@ -8,6 +8,7 @@ from scipy import stats
 
 from alignment_calibration.calibration.estimates import (
     Estimate,
+    at_least,
     change,
     contributions,
     holm,
@@ -209,3 +210,16 @@ def test_holm_is_never_weaker_than_bonferroni(p_values):
     adjusted = holm(np.array(p_values))
     assert (adjusted >= p_values).all()
     assert (adjusted <= np.minimum(len(p_values) * np.array(p_values), 1)).all()
+
+
+def test_most_are_not_most_by_chance():
+    # 20 of 40 hypotheses are false beyond doubt, the others true: not more than half.
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(1000):
+        p_values = np.append(np.zeros(20), random.random(20))
+        found.append(at_least(p_values, 21) <= 0.05)
+        assert at_least(p_values, 20) == 0
+        assert at_least(p_values, 40) == p_values.max()
+        assert at_least(p_values[20:], 1) == pytest.approx(min(1, holm(p_values[20:]).min()))
+    assert np.mean(found) <= 0.06

@@ -14,6 +14,7 @@ from alignment_calibration.pairs.ranks import (
     rank_correlations,
     rank_pairs,
     rank_probabilities,
+    w_interval,
 )
 from alignment_calibration.study.settings import Permuting
 
@@ -139,3 +140,30 @@ def test_rank_probabilities_by_hand():
     found = rank_probabilities(replicates).set_index(["pair", "rank"]).probability
     assert found["a", 1] == found["b", 1] == pytest.approx(2 / 3)
     assert found["a", 2] == found["b", 2] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.4, 1.5])
+@pytest.mark.parametrize("spread", [0.0, 1.5, 4.0])
+def test_the_interval_of_w_holds_that_of_the_true_rates(spread, noise):
+    random = np.random.default_rng(4)
+    held = []
+    for _ in range(200):
+        true = spread * np.linspace(0, 1.7, 7) + random.normal(size=(5, 7))
+        seen = true + noise * random.normal(size=true.shape)
+        low, high = w_interval(seen, seen + noise * random.normal(size=(100, *true.shape)))
+        assert low <= kendall_w(seen) <= high
+        held.append(low <= kendall_w(true) <= high)
+    # Binomial(200, 0.95) is below 181 once in 300 times.
+    assert np.sum(held) > 180
+
+
+def test_agreement_leaves_out_replicates_in_which_a_pair_has_no_rate():
+    rates = random_rates(5, 3, 4)
+    changes = made_changes(rates)
+    random = np.random.default_rng(6)
+    drawn = [rate + 0.5 * random.normal(size=50) for rate in rates.ravel()]
+    drawn[2][7] = np.nan
+    found = rank_agreement(changes, Permuting(0, 9), changes.assign(rate_replicates=drawn)).iloc[0]
+    kept = np.delete(np.reshape(drawn, (3, 4, 50)), 7, axis=2).transpose(2, 0, 1)
+    assert (found.ci_low, found.ci_high) == pytest.approx(w_interval(rates, kept))
+    assert np.isnan(rank_agreement(changes, Permuting(0, 9)).iloc[0].ci_low)

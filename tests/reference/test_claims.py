@@ -6,23 +6,37 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.reference.claims import HARDLY, evaluate, w_interval
+from alignment_calibration.contract.pairs import RANK_AGREEMENT
+from alignment_calibration.reference.claims import HARDLY, evaluate
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.report.tables.claims import table as claims_table
 from alignment_calibration.report.tables.formats import markdown
-from tests.support.made_changes import make_changes, make_estimates
+from tests.support.made_changes import (
+    make_agreement,
+    make_changes,
+    make_estimates,
+    make_rates_by_method,
+)
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "changes.csv"
 
 
+NO_AGREEMENT = pd.DataFrame(columns=RANK_AGREEMENT.names)
+
+
+def read(changes):
+    """What claims are put to, beside the changes."""
+    return make_agreement(changes), make_estimates(changes), make_rates_by_method(changes)
+
+
 def verdicts(changes, metric="sce_ovr"):
-    found = evaluate(changes, make_estimates(changes))
+    found = evaluate(changes, *read(changes))
     return {claim: found[claim, metric].verdict for claim, m in found if m == metric}
 
 
 def row_of(changes, claim, metric="sce_ovr"):
     """What the table's CSV says of a claim."""
-    claims = claims_table(changes, make_estimates(changes)).data
+    claims = claims_table(changes, *read(changes)).data
     return claims[(claims["claim"] == claim) & (claims["metric"] == metric)].iloc[0]
 
 
@@ -133,17 +147,18 @@ def test_hardly_a_study_finds_a_fall_where_there_is_none(true_rate):
     for _ in range(200):
         rates = np.where(np.arange(70) < 40, 0.5, true_rate) + 0.05 * random.normal(size=70)
         changes = make_changes(dict(zip(keys, rates, strict=True)), half_width=0.05 * 1.96, n=5000)
-        found += verdicts(changes, "sce")[claim] == "holds"
+        findings = evaluate(changes, NO_AGREEMENT, make_estimates(changes))
+        found += findings[claim, "sce"].verdict == "holds"
     # Binomial(200, 0.05) exceeds 20 once in 900 times.
     assert found <= 20
 
 
-def test_rates_without_upper_end_leave_open_what_hangs_on_it():
+def test_no_claim_hangs_on_the_upper_ends_of_rates():
     changes = study(half_width=0.02)
-    estimates = make_estimates(changes)
+    given = read(changes)
     changes["rate_ci_high"] = np.nan
-    found = evaluate(changes, estimates)
-    assert {claim for claim in range(1, 8) if found[claim, "sce"].verdict == "undecided"} == {6, 7}
+    found = evaluate(changes, *given)
+    assert {finding.verdict for finding in found.values()} == {"holds"}
 
 
 def test_claims_of_a_study_without_a_method_are_undecided_and_say_so():
@@ -165,17 +180,8 @@ def test_contrasts_without_a_rate_are_left_out():
     assert row_of(study(sce_ovr__A__s__choice=None), 5)["contrasts"] == 5
 
 
-def test_interval_of_w_holds_the_value_and_widens_with_the_rates_intervals():
-    rates = np.array([[0.1, 0.5, 0.9, 1.3], [0.2, 0.6, 0.7, 1.9], [0.1, 0.8, 0.6, 1.4]])
-    narrow = w_interval(rates, np.full(rates.shape, 1e-6))
-    wide = w_interval(rates, np.full(rates.shape, 0.8))
-    assert narrow[0] == pytest.approx(narrow[1])
-    assert wide[1] - wide[0] > 0.1
-    assert wide[1] <= 1
-
-
 def test_table_shows_both_metrics_side_by_side(published):
-    table = claims_table(published)
+    table = claims_table(published, make_agreement(published))
     assert len(table.data) == 14
     rows = [line for line in markdown(table).splitlines() if line.startswith("| 5 ")]
     assert len(rows) == 1

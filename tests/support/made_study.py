@@ -18,9 +18,10 @@ from alignment_calibration.contract.pairs import (
     REMEDY_EFFECTS,
 )
 from alignment_calibration.pairs.multiverse import universes
-from alignment_calibration.pairs.ranks import rank_pairs
+from alignment_calibration.pairs.ranks import rank_correlations, rank_pairs
 from alignment_calibration.pairs.remedies import REMEDIES
 from alignment_calibration.study.vocabulary import METHODS
+from tests.support.made_changes import make_agreement
 
 #: Names of the length that real ones have.
 PAIRS = [
@@ -109,6 +110,8 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
         "audit": _published_sce(pair_names, task_names, methods, random),
         "metrics": _metrics(changes),
         "as_published": changes[CHANGES.names],
+        "rank_agreement": make_agreement(changes),
+        "rank_correlations": rank_correlations(changes),
     }
 
 

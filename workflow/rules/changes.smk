@@ -48,6 +48,7 @@ rule changes:
         changes=f"{RESULTS}/changes.parquet",
         changes_csv=f"{RESULTS}/changes.csv",
         estimates=f"{RESULTS}/estimates.parquet",
+        rates_by_method=f"{RESULTS}/rates_by_method.parquet",
         alignment_effects=f"{RESULTS}/alignment_effects.parquet",
         pair_effects=f"{RESULTS}/pair_effects.parquet",
         rank_probabilities=f"{RESULTS}/rank_probabilities.parquet",

@@ -290,3 +290,15 @@ def holm(p_values: npt.NDArray[np.floating[Any]]) -> Floats:
     scaled = p_values[order] * np.arange(order.size, 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
     return adjusted
+
+
+def at_least(p_values: Floats, count: int) -> float:
+    """p-value of the hypothesis that fewer than `count` of the hypotheses are false.
+
+    (n − count + 1) times the `count`-th smallest, which holds however the p-values depend on each
+    other (Benjamini & Heller 2008): the largest where all have to be false, Bonferroni's where one.
+
+    Args:
+        p_values: shape (n,), none missing; n ≥ count ≥ 1.
+    """
+    return min(1.0, float((p_values.size - count + 1) * np.sort(p_values)[count - 1]))

@@ -20,6 +20,7 @@ FILES: Final = {
     "permutations/{pair}.parquet": pairs.PERMUTATIONS,
     "changes.parquet": pairs.CHANGES,
     "estimates.parquet": pairs.ESTIMATES,
+    "rates_by_method.parquet": pairs.RATES_BY_METHOD,
     "alignment_effects.parquet": pairs.EFFECTS,
     "pair_effects.parquet": pairs.PAIR_EFFECTS,
     "rank_probabilities.parquet": pairs.RANK_PROBABILITIES,

@@ -142,6 +142,23 @@ ESTIMATES: Final = table(
     },
 )
 
+RATES_BY_METHOD: Final = table(
+    "A pair, task, metric with an estimate that is not negative, and two methods: is the change "
+    "rate under the first above that under the other, paired question by question?",
+    {
+        **keys("pair", "task", "metric", "method"),
+        "other_method": Column(pa.string(), "the method that it is compared with"),
+        "change_rate": Column(pa.float64(), "under the method", _RATE, "base is 0"),
+        "other_rate": Column(pa.float64(), "under the other method", _RATE, "base is 0"),
+        "p_above": Column(
+            pa.float64(), "one-sided p-value of a rate that is not above the other", PROBABILITY
+        ),
+        "p_below": Column(
+            pa.float64(), "one-sided p-value of a rate that is not below the other", PROBABILITY
+        ),
+    },
+)
+
 _MEAN: Final = {
     "mean_debiased": Column(pa.float64(), "the mean change less the estimated bias", OF_METRIC),
     "ci_low": Column(
@@ -219,6 +236,18 @@ RANK_AGREEMENT: Final = table(
             "Kendall's coefficient of concordance: 0 none, 1 the same ranking",
             "number from 0 to 1",
             "fewer than two tasks or pairs, or all tied",
+        ),
+        "ci_low": Column(
+            pa.float64(),
+            "lower end of its 95 % interval",
+            "number from 0 to 1",
+            "no kendall_w, or no resamples",
+        ),
+        "ci_high": Column(
+            pa.float64(),
+            "upper end of its 95 % interval",
+            "number from 0 to 1",
+            "no kendall_w, or no resamples",
         ),
         "p_value": Column(
             pa.float64(), "of so much agreement among random rankings", PROBABILITY, "no kendall_w"

@@ -32,6 +32,7 @@ from alignment_calibration.contract.pairs import (
     RANK_AGREEMENT,
     RANK_CORRELATIONS,
     RANK_PROBABILITIES,
+    RATES_BY_METHOD,
 )
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_csv, write_frame
@@ -43,6 +44,7 @@ from alignment_calibration.pairs.ranks import (
     rank_pairs,
     rank_probabilities,
 )
+from alignment_calibration.pairs.rate_tests import rates_by_method
 from alignment_calibration.study.settings import Permuting
 from alignment_calibration.study.vocabulary import STAGES
 
@@ -246,8 +248,9 @@ def write_changes(
         permutations: permutations files, one of each pair.
         permuting: of the ranks of the pairs.
         outputs: Parquet files `metrics`, `reliability`, `changes`, `estimates`,
-            `alignment_effects`, `pair_effects`, `rank_probabilities`, `rank_agreement` and
-            `rank_correlations`, and for spreadsheets `metrics_csv` and `changes_csv`.
+            `rates_by_method`, `alignment_effects`, `pair_effects`, `rank_probabilities`,
+            `rank_agreement` and `rank_correlations`, and for spreadsheets `metrics_csv` and
+            `changes_csv`.
 
     Raises:
         UserError: if a file is damaged, or the models of a pair answered different questions.
@@ -263,10 +266,11 @@ def write_changes(
         ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
         ("changes", changes, CHANGES),
         ("estimates", estimates_of(replicates), ESTIMATES),
+        ("rates_by_method", rates_by_method(replicates), RATES_BY_METHOD),
         ("alignment_effects", effects(replicates), EFFECTS),
         ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
         ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),
-        ("rank_agreement", rank_agreement(changes, permuting), RANK_AGREEMENT),
+        ("rank_agreement", rank_agreement(changes, permuting, replicates), RANK_AGREEMENT),
         ("rank_correlations", rank_correlations(changes), RANK_CORRELATIONS),
     ]:
         write_frame(outputs[name], frame, schema)

@@ -15,6 +15,9 @@ from alignment_calibration.contract.pairs import (
 )
 from alignment_calibration.study.settings import Permuting
 
+#: Between which quantiles the middle 95 % lie.
+_MIDDLE = (0.025, 0.975)
+
 
 def rank_pairs(changes: pd.DataFrame) -> pd.Series:
     """The rank of every row of `changes` among the pairs of its task, method and metric.
@@ -56,23 +59,53 @@ def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values([*MEASUREMENT, "pair", "rank"])
 
 
-def kendall_w(rates: Floats) -> float:
+def kendall_w(rates: Floats) -> Floats:
     """Kendall's coefficient of concordance of tasks that rank pairs: 0 (none) to 1 (same ranking).
 
     Kendall & Babington Smith (1939), corrected for ties.
 
     Args:
-        rates: shape (tasks, pairs).
+        rates: shape (…, tasks, pairs).
 
     Returns:
-        NaN for fewer than two tasks or pairs, or if every task ties all pairs.
+        Shape (…); NaN for fewer than two tasks or pairs, or if every task ties all pairs.
     """
-    tasks, pairs = rates.shape
+    tasks, pairs = rates.shape[-2:]
     if tasks < 2 or pairs < 2:
-        return np.nan
-    ties = sum((np.unique(row, return_counts=True)[1] ** 3).sum() - pairs for row in rates)
-    most = tasks * (tasks * (pairs**3 - pairs) - ties) / 12
-    return float(_spread(_average_ranks(rates)) / most) if most > 0 else np.nan
+        return np.full(rates.shape[:-2], np.nan)
+    # Over groups of t ties, Σ (t³ − t): every rate counts the square of its group's size.
+    ties = (_equal(rates) ** 2).sum(axis=(-2, -1)) - tasks * pairs
+    most = np.asarray(tasks * (tasks * (pairs**3 - pairs) - ties) / 12)
+    missing = np.full(most.shape, np.nan)
+    return np.asarray(np.divide(_spread(_average_ranks(rates)), most, out=missing, where=most > 0))
+
+
+def w_interval(rates: Floats, drawn: Floats) -> tuple[float, float]:
+    """95 % interval of Kendall's W from replicates of the rates, on resampled questions.
+
+    Noise makes rankings differ, so W is too low, and that of the replicates lower still. How much
+    is not known from them where noise is large, so the ends are cautious: from the lower to the
+    upper end of the percentile and the basic bootstrap interval, and up to W of the most alike
+    rankings among the likely ones: each rank as near to the pair's mean rank as the middle 95 % of
+    its replicates allow.
+
+    Args:
+        rates: shape (tasks, pairs).
+        drawn: replicates, shape (R, tasks, pairs).
+
+    Returns:
+        The ends; NaN without replicates.
+    """
+    w, replicates = float(kendall_w(rates)), kendall_w(drawn)
+    replicates = replicates[np.isfinite(replicates)]
+    if replicates.size == 0:
+        return np.nan, np.nan
+    low, high = map(float, np.quantile(replicates, _MIDDLE))
+    likely = np.quantile(_average_ranks(drawn), _MIDDLE, axis=0)
+    alike = float(kendall_w(np.clip(_average_ranks(rates).mean(axis=0), *likely)))
+    if np.isnan(alike):  # no rank is told from another
+        alike = 1.0
+    return max(0.0, min(low, 2 * w - high)), min(1.0, max(high, 2 * w - low, alike))
 
 
 def kendall_tau(first: Floats, second: Floats) -> float:
@@ -95,8 +128,12 @@ def kendall_tau(first: Floats, second: Floats) -> float:
 def _average_ranks(rates: Floats) -> Floats:
     """Ranks from 1 along the last axis, those of equal rates averaged."""
     below = (rates[..., None, :] < rates[..., :, None]).sum(axis=-1)
-    equal = (rates[..., None, :] == rates[..., :, None]).sum(axis=-1)
-    return np.asarray(below + (equal + 1) / 2)
+    return np.asarray(below + (_equal(rates) + 1) / 2)
+
+
+def _equal(rates: Floats) -> Floats:
+    """How many rates along the last axis equal each, itself among them."""
+    return np.asarray((rates[..., None, :] == rates[..., :, None]).sum(axis=-1), dtype=np.float64)
 
 
 def _spread(ranks: Floats) -> Floats:
@@ -105,18 +142,28 @@ def _spread(ranks: Floats) -> Floats:
     return np.asarray(((sums - sums.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1))
 
 
-def rank_agreement(changes: pd.DataFrame, permuting: Permuting) -> pd.DataFrame:
+def rank_agreement(
+    changes: pd.DataFrame, permuting: Permuting, replicates: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Do the tasks rank the pairs alike? Kendall's W over tasks, for every method and metric.
 
     The p-value is the share of random rankings, drawn for each task by itself, that agree as well.
     Pairs without a rate on one of the tasks are left out.
 
+    Args:
+        changes: rows of CHANGES.
+        permuting: of the random rankings.
+        replicates: as `rank_probabilities` takes them; None where there are none, and so no
+            intervals.
+
     Returns:
         Rows of the RANK_AGREEMENT contract.
     """
     found = []
-    for (method, metric), rates in _rates_by_task(changes):
-        w, p_value = kendall_w(rates), np.nan
+    for (method, metric), family in changes.groupby(["method", "metric"], sort=True):
+        table = _table(family)
+        rates = table.to_numpy(dtype=np.float64)
+        w, p_value, ends = float(kendall_w(rates)), np.nan, (np.nan, np.nan)
         if np.isfinite(w):
             # W is this spread over one that no permutation changes.
             ranks = _average_ranks(rates)
@@ -124,7 +171,10 @@ def rank_agreement(changes: pd.DataFrame, permuting: Permuting) -> pd.DataFrame:
             random = generator(permuting.seed, f"{method} {metric}", "rank agreement")
             shuffled = _spread(random.permuted(copies, axis=-1))
             p_value = permutation_p_value(float(_spread(ranks)), shuffled)
-        found.append((method, metric, *rates.shape, w, p_value))
+            if replicates is not None:
+                chosen = (replicates["method"] == method) & (replicates["metric"] == metric)
+                ends = w_interval(rates, _drawn(replicates[chosen], table))
+        found.append((method, metric, *rates.shape, w, *ends, p_value))
     return pd.DataFrame(found, columns=RANK_AGREEMENT.names)
 
 
@@ -143,13 +193,13 @@ def rank_correlations(changes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=RANK_CORRELATIONS.names)
 
 
-def _rates_by_task(changes: pd.DataFrame) -> list[tuple[tuple[str, str], Floats]]:
-    """Rates of shape (tasks, pairs) by method and metric."""
-    families = changes.groupby(["method", "metric"], sort=True)
-    return [
-        ((str(method), str(metric)), _table(family).to_numpy(dtype=np.float64))
-        for (method, metric), family in families
-    ]
+def _drawn(replicates: pd.DataFrame, table: pd.DataFrame) -> Floats:
+    """Replicates of the rates in `table` (tasks × pairs), shape (R, tasks, pairs); resamples in
+    which a pair has no rate are left out.
+    """
+    by_key = replicates.set_index(["task", "pair"])["rate_replicates"]
+    drawn = np.stack([[by_key[task, pair] for pair in table.columns] for task in table.index])
+    return np.asarray(drawn[:, :, np.isfinite(drawn).all(axis=(0, 1))].transpose(2, 0, 1))
 
 
 def _table(family: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,8 @@ at its word.) Then a contrast is
 
 A claim about every contrast holds if every one is as claimed, fails if one is clearly not, and is
 undecided otherwise; a claim that some contrast is so holds if one clearly is, fails if all clearly
-are not, and is undecided otherwise. Without a contrast to look at, a claim is undecided. Contrasts
+are not, and is undecided otherwise. A claim about most contrasts takes the test that so many are as
+claimed (`estimates.at_least`). Without a contrast to look at, a claim is undecided. Contrasts
 without a rate (a base of 0) are left out.
 
 An error *hardly changes* if it falls by at most 1 % of the base's value: under `continuation_min`,
@@ -26,11 +27,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.estimates import holm
-from alignment_calibration.calibration.predictions import Floats
+from alignment_calibration.calibration.estimates import at_least, holm
+from alignment_calibration.calibration.predictions import Booleans, Floats
 from alignment_calibration.calibration.resampling import significant
-from alignment_calibration.contract.pairs import ESTIMATES
-from alignment_calibration.pairs.ranks import kendall_w
+from alignment_calibration.contract.pairs import ESTIMATES, RATES_BY_METHOD
 from alignment_calibration.pairs.rate_tests import one_sided
 
 #: The largest fall of an error, as a fraction of the base's, that is called hardly any change. It
@@ -40,12 +40,6 @@ HARDLY = 0.01
 #: Kendall's W from which on rankings are called nearly the same, chosen after the fact as well;
 #: fewer than 3 pairs decide nothing.
 NEARLY_SAME = 0.9
-
-#: Rates are drawn this often for the interval of W.
-DRAWS = 500
-
-#: 97.5 % quantile of the standard normal distribution.
-NORMAL_97_5 = 1.959964
 
 #: The metrics by which claims about SCE are decided: the published one, and Nixon et al.'s (2019).
 SCE_METRICS = ("sce_ovr", "sce")
@@ -86,7 +80,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Order:
-    """In how many of the contrasts one rate is clearly above another, and clearly below."""
+    """In how many of the contrasts one rate is above another, and below, each by its own test."""
 
     contrasts: int
     above: int
@@ -135,137 +129,134 @@ def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
     return side
 
 
-def rate_ends(contrasts: pd.DataFrame) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    """Ends of the rates' intervals: infinite without upper end; the rate where there is none."""
-    unbounded = contrasts["rate_ci_low"].notna() & contrasts["rate_ci_high"].isna()
-    return (
-        contrasts["rate_ci_low"].fillna(contrasts["change_rate"]),
-        contrasts["rate_ci_high"].fillna(contrasts["change_rate"]).mask(unbounded, np.inf),
-    )
+@dataclass(frozen=True)
+class Evidence:
+    """What claims are decided by.
+
+    Attributes:
+        contrasts: rows of CHANGES with the columns of ESTIMATES, which are missing where rates are
+            taken at their word.
+        by_method: rows of RATES_BY_METHOD; none where rates are taken at their word.
+        agreement: rows of RANK_AGREEMENT.
+    """
+
+    contrasts: pd.DataFrame
+    by_method: pd.DataFrame
+    agreement: pd.DataFrame
+
+    def under(self, method: str, metric: str) -> pd.DataFrame:
+        """The contrasts under one method that have a rate of one metric."""
+        chosen = (self.contrasts["method"] == method) & (self.contrasts["metric"] == metric)
+        return self.contrasts[chosen & self.contrasts["change_rate"].notna()]
 
 
-def ece_falls(changes: pd.DataFrame, _: str) -> Finding:
+def ece_falls(evidence: Evidence, _: str) -> Finding:
     """Claim 1: under continuation_sum some contrast's ECE is below 0."""
-    return _some_below(_contrasts(changes, "continuation_sum", "ece"), 0)
+    return _some_below(evidence.under("continuation_sum", "ece"), 0)
 
 
-def sce_where_ece_falls(changes: pd.DataFrame, metric: str) -> Finding:
+def sce_where_ece_falls(evidence: Evidence, metric: str) -> Finding:
     """Claim 2: in each contrast of claim 1 SCE is above −1 %."""
-    ece = _contrasts(changes, "continuation_sum", "ece")
+    ece = evidence.under("continuation_sum", "ece")
     falling = set(_names(ece[sides(ece, 0) == "below"]))
     if not falling:
         return _nothing("ECE clearly falls in no contrast.")
-    contrasts = _contrasts(changes, "continuation_sum", metric)
+    contrasts = evidence.under("continuation_sum", metric)
     return _every_above(contrasts[[name in falling for name in _names(contrasts)]], -HARDLY)
 
 
-def sce_under_continuation_sum(changes: pd.DataFrame, metric: str) -> Finding:
+def sce_under_continuation_sum(evidence: Evidence, metric: str) -> Finding:
     """Claim 3: under continuation_sum every contrast's SCE is above −1 %."""
-    return _every_above(_contrasts(changes, "continuation_sum", metric), -HARDLY)
+    return _every_above(evidence.under("continuation_sum", metric), -HARDLY)
 
 
-def sce_under_continuation_min(changes: pd.DataFrame, metric: str) -> Finding:
+def sce_under_continuation_min(evidence: Evidence, metric: str) -> Finding:
     """Claim 4: under continuation_min some contrast's SCE is below −1 %."""
-    return _some_below(_contrasts(changes, "continuation_min", metric), -HARDLY)
+    return _some_below(evidence.under("continuation_min", metric), -HARDLY)
 
 
-def sce_under_choice(changes: pd.DataFrame, metric: str) -> Finding:
+def sce_under_choice(evidence: Evidence, metric: str) -> Finding:
     """Claim 5: under choice every contrast's SCE is above 0."""
-    return _every_above(_contrasts(changes, "choice", metric), 0)
+    return _every_above(evidence.under("choice", metric), 0)
 
 
-def ranking_across_tasks(changes: pd.DataFrame, metric: str) -> Finding:
+def ranking_across_tasks(evidence: Evidence, metric: str) -> Finding:
     """Claim 6: Kendall's W over tasks of the pairs' choice-SCE change rates is at least 0.9.
 
-    It takes two tasks, and three pairs with a rate on all of them. Where rates have intervals, the
-    claim is undecided if the 95 % interval of W (`w_interval`) holds 0.9.
+    It takes two tasks, and three pairs with a rate on all of them. Where questions were resampled,
+    the claim is undecided if the 95 % interval of W (`ranks.w_interval`) holds 0.9.
     """
-    contrasts = _contrasts(changes, "choice", metric)
+    contrasts = evidence.under("choice", metric)
     if contrasts.empty:
         return _nothing("Not measured.")
-    ends_of_rates = dict(zip(("low", "high"), rate_ends(contrasts), strict=True))
-    by_task = contrasts.assign(**ends_of_rates)
-    rates, low, high = (
-        by_task.pivot(index="task", columns="pair", values=name).dropna(axis="columns")
-        for name in ("change_rate", "low", "high")
-    )
-    tasks, pairs = rates.shape
+    of_choice = evidence.agreement["method"] == "choice"
+    row = evidence.agreement[of_choice & (evidence.agreement["metric"] == metric)].iloc[0]
+    tasks, pairs = int(row["tasks"]), int(row["pairs"])
     if tasks < 2 or pairs < 3:
         reason = Nothing("Takes two tasks and three pairs on all of them.")
         return Finding("undecided", len(contrasts), reason)
-    w = kendall_w(rates.to_numpy())
-    evidence, ends = Agreement(w, tasks, pairs), (w, w)
-    widths = (high - low).to_numpy()
-    if np.isinf(widths).any():
-        reason = Nothing(f"Kendall's W = {w:.3f}, but some rates have no upper end.")
-        return Finding("undecided", tasks * pairs, reason)
-    if widths.any():
-        ends = w_interval(rates.to_numpy(), widths)
-        evidence = Agreement(w, tasks, pairs, *ends)
+    w, low, high = (float(row[name]) for name in ("kendall_w", "ci_low", "ci_high"))
+    found = Agreement(w, tasks, pairs)
+    if not np.isnan(low):
+        found = Agreement(w, tasks, pairs, low, high)
+    elif contrasts["change_ci_low"].isna().all():
+        low = high = w
     verdict: Verdict = "undecided"
-    if ends[0] >= NEARLY_SAME:
+    if low >= NEARLY_SAME:
         verdict = "holds"
-    elif ends[1] < NEARLY_SAME:
+    elif high < NEARLY_SAME:
         verdict = "fails"
-    return Finding(verdict, tasks * pairs, evidence)
+    return Finding(verdict, tasks * pairs, found)
 
 
-def w_interval(rates: Floats, widths: Floats) -> tuple[float, float]:
-    """95 % interval of Kendall's W of rates that have 95 % intervals of these widths.
-
-    Rates are drawn anew, normally and independently, around those at hand. The added noise makes
-    rankings differ, so W of the draws is too low: their 2.5 % quantile is a cautious lower end, and
-    turned round at W (as in a basic bootstrap interval) a cautious upper end.
-
-    Args:
-        rates: shape (tasks, pairs).
-        widths: shape (tasks, pairs).
-    """
-    random = np.random.default_rng(0)
-    draws = random.normal(rates, widths / (2 * NORMAL_97_5), size=(DRAWS, *rates.shape))
-    low = float(np.quantile([kendall_w(draw) for draw in draws], 0.025))
-    return low, min(1.0, 2 * kendall_w(rates) - low)
-
-
-def choice_against_continuation_sum(changes: pd.DataFrame, metric: str) -> Finding:
+def choice_against_continuation_sum(evidence: Evidence, metric: str) -> Finding:
     """Claim 7: in most contrasts the SCE rate under choice is above that under continuation_sum.
 
-    Holds if it clearly is in more than half of them, fails if it clearly is not in half.
-
-    One rate is above another if its whole interval is above the other's: a cautious criterion,
-    since the intervals come from the same questions.
+    Holds if it is in more than half of them, fails if it is below in half of them: tests that so
+    many are, from one-sided tests of the two rates, paired question by question.
     """
+    keys = ["pair", "task"]
     of_choice, of_sum = (
-        contrasts.assign(**dict(zip(("low", "high"), rate_ends(contrasts), strict=True)))
+        evidence.under(method, metric)[[*keys, "change_rate"]]
         for method in ("choice", "continuation_sum")
-        for contrasts in [_contrasts(changes, method, metric)]
     )
-    both = of_choice.merge(
-        of_sum,
-        on=["pair", "task"],
-        suffixes=("_choice", "_sum"),
-    )
+    both = of_choice.merge(of_sum, on=keys, suffixes=("_choice", "_sum"))
     if both.empty:
         return _nothing("No contrast was measured under both methods.")
-    above = both["low_choice"] > both["high_sum"]
-    below = both["high_choice"] < both["low_sum"]
+    # The pairing is that of `rates_by_method`: the sums' rate against that of the letters.
+    paired = evidence.by_method[
+        (evidence.by_method["method"] == "continuation_sum")
+        & (evidence.by_method["other_method"] == "choice")
+        & (evidence.by_method["metric"] == metric)
+    ]
+    tested = both.merge(paired[[*keys, "p_above", "p_below"]], on=keys, how="left")
+    difference = (both["change_rate_choice"] - both["change_rate_sum"]).to_numpy()
+    p_above = _at_its_word(tested["p_below"], difference > 0)
+    p_below = _at_its_word(tested["p_above"], difference < 0)
+    count = len(both)
     verdict: Verdict = "undecided"
-    if above.mean() > 0.5:
+    if significant(at_least(p_above, count // 2 + 1)):
         verdict = "holds"
-    elif below.mean() >= 0.5:
+    elif significant(at_least(p_below, (count + 1) // 2)):
         verdict = "fails"
+    above, below = significant(p_above), significant(p_below)
     decisive = tuple(
         Decisive(
             row["pair"], row["task"], row["change_rate_choice"], against=row["change_rate_sum"]
         )
         for row in both[below].to_dict("records")
     )
-    order = Order(len(both), int(above.sum()), int(below.sum()))
-    return Finding(verdict, len(both), order, decisive)
+    return Finding(verdict, count, Order(count, int(above.sum()), int(below.sum())), decisive)
+
+
+def _at_its_word(p_values: "pd.Series[float]", is_so: Booleans) -> Floats:
+    """p-values; where there is none, 0 if it is so by the rates themselves, and 1 if it is not."""
+    given = p_values.to_numpy(dtype=np.float64)
+    return np.where(np.isnan(given), np.where(is_so, 0.0, 1.0), given)
 
 
 #: The claims in the paper's order, with what is claimed.
-CLAIMS: tuple[tuple[str, Callable[[pd.DataFrame, str], Finding]], ...] = (
+CLAIMS: tuple[tuple[str, Callable[[Evidence, str], Finding]], ...] = (
     ("Under continuation_sum, alignment lowers ECE for some pair × task.", ece_falls),
     ("On those, SCE rises or hardly changes.", sce_where_ece_falls),
     (
@@ -286,13 +277,18 @@ CLAIMS: tuple[tuple[str, Callable[[pd.DataFrame, str], Finding]], ...] = (
 
 
 def evaluate(
-    changes: pd.DataFrame, estimates: pd.DataFrame | None = None
+    changes: pd.DataFrame,
+    agreement: pd.DataFrame,
+    estimates: pd.DataFrame | None = None,
+    by_method: pd.DataFrame | None = None,
 ) -> dict[tuple[int, str], Finding]:
     """What each claim comes to by each of SCE_METRICS.
 
     Args:
         changes: rows of CHANGES; intervals may be missing.
-        estimates: rows of ESTIMATES; None if rates are to be taken at their word.
+        agreement: rows of RANK_AGREEMENT, of the same changes.
+        estimates, by_method: rows of ESTIMATES and RATES_BY_METHOD; None if rates are to be taken
+            at their word.
 
     Returns:
         By number of the claim (from 1) and metric.
@@ -300,18 +296,15 @@ def evaluate(
     if estimates is None:
         estimates = pd.DataFrame(columns=ESTIMATES.names, dtype=np.float64)
         estimates = estimates.astype(dict.fromkeys(ESTIMATES.names[:4], object))
+    if by_method is None:
+        by_method = pd.DataFrame(columns=RATES_BY_METHOD.names)
     contrasts = changes.merge(estimates, on=ESTIMATES.names[:4], how="left", validate="1:1")
+    evidence = Evidence(contrasts, by_method, agreement)
     return {
-        (number, metric): evaluated(contrasts, metric)
+        (number, metric): evaluated(evidence, metric)
         for number, (_, evaluated) in enumerate(CLAIMS, start=1)
         for metric in SCE_METRICS
     }
-
-
-def _contrasts(changes: pd.DataFrame, method: str, metric: str) -> pd.DataFrame:
-    """The contrasts under one method that have a rate of one metric."""
-    chosen = (changes["method"] == method) & (changes["metric"] == metric)
-    return changes[chosen & changes["change_rate"].notna()]
 
 
 def _every_above(contrasts: pd.DataFrame, threshold: float) -> Finding:

@@ -65,7 +65,11 @@ TABLES: Final = {
     "headline": Exhibit(("alignment_effects",), primary=True),
     "changes": Exhibit(("changes",), published=True, primary=True),
     "ranks": Exhibit(("changes",), published=True),
-    "claims": Exhibit(("changes", "estimates"), optional=("estimates",), published=True),
+    "claims": Exhibit(
+        ("changes", "rank_agreement", "estimates", "rates_by_method"),
+        optional=("estimates", "rates_by_method"),
+        published=True,
+    ),
     "models": Exhibit(("metrics",), primary=True),
     "map_parts": Exhibit(("map_parts",)),
     "decomposition": Exhibit(("decomposition",)),

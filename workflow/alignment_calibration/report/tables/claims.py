@@ -24,14 +24,21 @@ from alignment_calibration.report.tables.table import Section, Table, paragraph
 NAMED = 6
 
 
-def table(changes: pd.DataFrame, estimates: pd.DataFrame | None = None) -> Table:
+def table(
+    changes: pd.DataFrame,
+    agreement: pd.DataFrame,
+    estimates: pd.DataFrame | None = None,
+    by_method: pd.DataFrame | None = None,
+) -> Table:
     """The claims, with the SCE that was published and Nixon et al.'s side by side.
 
     Args:
         changes: rows of CHANGES; intervals may be missing.
-        estimates: rows of ESTIMATES; None for the published study.
+        agreement: rows of RANK_AGREEMENT.
+        estimates, by_method: rows of ESTIMATES and of RATES_BY_METHOD; None for the published
+            study.
     """
-    found = evaluate(changes, estimates)
+    found = evaluate(changes, agreement, estimates, by_method)
     data = pd.DataFrame(
         {
             "claim": number,
@@ -66,7 +73,9 @@ def table(changes: pd.DataFrame, estimates: pd.DataFrame | None = None) -> Table
         "A contrast is a pair × task. sce_ovr is the SCE that was published, sce that of Nixon et "
         "al. (2019).",
         f"Rates count by one-sided tests at {percent(SIGNIFICANCE, 0)} %, falls after Holm's "
-        "correction over the contrasts of a claim; in brackets their two-sided 95 % intervals."
+        "correction over the contrasts of a claim; in brackets their two-sided 95 % intervals. "
+        "Claim 7 takes the test that more than half of the contrasts are higher, from tests of the "
+        "two rates on the same questions, and the interval of W comes from resampled questions."
         if estimates is not None
         else "These changes have no intervals: their rates are taken at their word.",
         f"An error hardly changes if it falls by at most {percent(HARDLY, 0)} % of its base, and "
