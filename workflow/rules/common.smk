@@ -535,7 +535,7 @@ def rules_of_run():
     return {job.rule.name for job in workflow.dag.jobs}
 
 
-def cells_to_score():
+def cells_to_make():
     """The receipts that this run's jobs are to make."""
     jobs = workflow.dag.needrun_jobs()
     made = [output for job in jobs for output in job.output]

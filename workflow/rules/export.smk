@@ -3,6 +3,7 @@
 
 
 rule export:
+    """The study as a data set, which another one can take up without scoring."""
     input:
         files=[
             *expand(rules.models.output, model=MODELS),

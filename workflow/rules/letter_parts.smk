@@ -2,6 +2,7 @@
 
 
 rule letter_parts:
+    """Changes under raw letters, split into answer and format."""
     input:
         confidences=expand(
             f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",

@@ -4,25 +4,24 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 """
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-#: The metrics of the headline, the first that a study has: calibration is what it asks about.
-HEADLINE_METRICS = ("ece", "sce")
+from alignment_calibration.study.settings import Primary
 
 
-def success(study: str, methods: Sequence[str], made: Iterable[str]) -> str:
+def success(study: str, primary: Mapping[str, str], made: Iterable[str]) -> str:
     """Where the results of a run are, and the headline in a line.
 
     Args:
         study: its slug.
-        methods: of the study, in the order of its config.
+        primary: its `statistics.primary`.
         made: names of the rules that the run was about, jobs that had nothing to do included.
     """
     rules = set(made)
     lines = []
     if "tables" in rules:
-        lines += headline(Path("results", study, "tables", "headline.csv"), methods)
+        lines += headline(Path("results", study, "tables", "headline.csv"), Primary.of(primary))
         lines.append(f"tables:  results/{study}/tables/")
     if "figures" in rules:
         lines.append(f"figures: figures/{study}/")
@@ -32,15 +31,15 @@ def success(study: str, methods: Sequence[str], made: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def headline(table: Path, methods: Sequence[str]) -> list[str]:
+def headline(table: Path, primary: Primary) -> list[str]:
     """What alignment did, in one line; none where the study has no such row.
 
     Args:
         table: `tables/headline.csv`.
-        methods: of the study, in the order of its config.
+        primary: the analysis that stands for the study.
     """
     with open(table, encoding="utf-8", newline="") as stream:
-        row = primary_row(list(csv.DictReader(stream)), methods)
+        row = next(filter(primary.holds, csv.DictReader(stream)), None)
     if row is None:
         return []
     change, low, high = (
@@ -54,17 +53,6 @@ def headline(table: Path, methods: Sequence[str]) -> list[str]:
         f"alignment changed {row['metric']} ({row['method']}) by {change} in the mean, "
         f"95 % interval {low} to {high}{worse}"
     ]
-
-
-def primary_row(
-    rows: Sequence[Mapping[str, str]], methods: Sequence[str]
-) -> Mapping[str, str] | None:
-    """The row of the headline's table that stands for the study: the calibration error under the
-    first of its methods.
-    """
-    found = {(row["metric"], row["method"]): row for row in rows}
-    wanted = ((metric, method) for metric in HEADLINE_METRICS for method in methods)
-    return next((found[key] for key in wanted if key in found), None)
 
 
 def failure(logs: Iterable[str], since: float) -> str:
