@@ -40,8 +40,9 @@ rule export:
 # of models, tasks and scoring, `study.config` has seen.
 if STUDY["scored"]:
 
-    ruleorder: taken_questions > questions
-    ruleorder: taken_cells > models
+    ruleorder: taken_questions > questions > sampled_questions
+    ruleorder: taken_cells > models > sampled_models
+    ruleorder: taken_cells > sampled_cells
 
     if STUDY["scoring"]["load_once"]:
 

@@ -59,9 +59,11 @@ class Library:
     def __init__(self, own: Path, folders: Sequence[str | Path] = ()) -> None:
         self.own = own.resolve()
         self.folders = [Path(folder).absolute() for folder in folders]
-        self._trust = Trust(
-            (self.own, stock_folder()), self.own.parent / "schemas" / "task.schema.yaml"
-        )
+
+    @cached_property
+    def _trust(self) -> Trust:
+        # Not before a task is looked for: a study of samples does without lm-eval.
+        return Trust((self.own, stock_folder()), self.own.parent / "schemas" / "task.schema.yaml")
 
     def _read(self, path: Path) -> TaskYaml:
         return read_task(path, self._trust)
