@@ -60,7 +60,7 @@ def test_descriptions_change_no_byte_of_a_file(tmp_path: Path) -> None:
 
 
 #: Files that a study with the default methods does not have.
-OF_OTHER_STUDIES = {"audit.parquet", "letter_parts.parquet"}
+OF_OTHER_STUDIES = {"audit.parquet", "letter_parts.parquet", "option_order.parquet"}
 
 
 @pytest.mark.slow

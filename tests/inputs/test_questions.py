@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -300,6 +301,88 @@ def test_contexts_of_their_own_cannot_be_left_away(ask, tmp_path):
         ask("winogrande", data=data, prompt="unconditional", where="tasks.w.unconditional")
     assert str(caught.value).startswith("tasks.w.unconditional: question winogrande/000000: ")
     assert "\n" not in str(caught.value)
+
+
+def listed_under(context: str) -> dict[str, str]:
+    """What stands behind each letter in the last question of a context."""
+    listed = re.findall(r"^([A-E])[).] ?(.*)$", context, re.MULTILINE)
+    return dict(listed)  # later ones, of the question itself, win over those of examples
+
+
+@pytest.mark.parametrize(
+    ("name", "docs"),
+    [
+        ("arc_easy_choice", documents.ARC),
+        ("piqa_choice", documents.PIQA),
+        ("sciq_choice", documents.SCIQ),
+        ("hellaswag_choice", documents.HELLASWAG),
+        ("medmcqa", documents.MEDMCQA),
+        ("mmlu_anatomy", documents.mmlu("anatomy")),
+    ],
+)
+def test_every_rotation_moves_the_options_and_nothing_else(ask, tmp_path, name, docs):
+    data = json_data(tmp_path / "docs.jsonl", docs)
+    as_is = by_question(ask(name, data=data))
+    rotated = by_question(ask(name, data=data, prompt="choice_cyclic"))
+    assert list(rotated) == [
+        f"{question}@{by:02d}" for question, rows in as_is.items() for by in range(len(rows))
+    ]
+    for number, (key, rows) in enumerate(rotated.items()):
+        question, _, by = key.partition("@")
+        first = as_is[question]
+        if by == "00":
+            assert [row | {"question_id": question} for row in rows] == first
+        before, after = (listed_under(some[0]["context"]) for some in (first, rows))
+        letters = "ABCDE"[: len(rows)]
+        moved = letters[int(by) :] + letters[: int(by)]
+        assert [after[letter] for letter in letters] == [before[letter] for letter in moved], number
+        assert after[letters[rows[0]["gold"]]] == before[letters[first[0]["gold"]]]
+        place = {row["source_choice"]: before[letters[row["choice"]]] for row in first}
+        assert {row["source_choice"]: after[letters[row["choice"]]] for row in rows} == place
+        assert [row["continuation"] for row in rows] == [row["continuation"] for row in first]
+
+
+def test_rotations_have_the_same_worked_examples(ask, tmp_path):
+    data = json_data(tmp_path / "docs.jsonl", documents.ARC)
+    data["fewshot_file"] = documents.write(tmp_path / "shots.jsonl", [
+        arc(f"Shot {i}?", [f"yes {i}", "no", "perhaps"], "ABC", "B") for i in range(6)
+    ])  # fmt: skip
+    rows = ask("arc_easy_choice", data=data, num_fewshot=2, prompt="choice_cyclic")
+    examples = defaultdict(set)
+    for row in rows:
+        header, _, _ = row["context"].rpartition("Return the label")
+        examples[row["question_id"].partition("@")[0]].add(header)
+    assert all(len(headers) == 1 for headers in examples.values())
+    assert len(set.union(*examples.values())) > 1
+
+
+def test_options_of_unknown_columns_cannot_be_rotated(ask, tmp_path):
+    data = json_data(tmp_path / "docs.jsonl", documents.WINOGRANDE)
+    with pytest.raises(UserError, match="winogrande: which columns hold its options") as caught:
+        ask("winogrande", data=data, prompt="choice_cyclic")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_does_not_follow_its_options_is_refused(ask, tmp_path):
+    docs = [{"q": "Q?", "choices": ["a", "b"], "answer": 0}]
+    (tmp_path / "own").mkdir()
+    task = {
+        "task": "stubborn",
+        "dataset_path": "json",
+        "output_type": "multiple_choice",
+        "test_split": "test",
+        "doc_to_text": "{{q}} A. x B. y Answer:",
+        "doc_to_choice": ["A", "B"],
+        "doc_to_target": "answer",
+    }
+    (tmp_path / "own" / "stubborn.yaml").write_text(yaml.safe_dump(task))
+    with pytest.raises(UserError, match="question stubborn/000000: with its options in another"):
+        ask(
+            "stubborn",
+            data=json_data(tmp_path / "docs.jsonl", docs),
+            task_folders=[str(tmp_path / "own")],
+            prompt="choice_cyclic",
+        )
 
 
 @pytest.mark.parametrize("suffix", ["", "_continuation"])

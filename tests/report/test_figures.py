@@ -125,6 +125,11 @@ def test_reliability_page_is_tidy(tasks):
     check_page(reliability.draw(reliability_rows(tasks)))
 
 
+@pytest.mark.parametrize("tasks", [1, 2, 5, 12])
+def test_option_order_page_is_tidy(tasks):
+    check_page(module("option_order").draw(make_study(1, tasks)["option_order"]))
+
+
 @pytest.mark.parametrize("methods", [["choice"], ["continuation_sum"], ["continuation_min"]])
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_study_with_one_method(name, methods):
@@ -147,6 +152,7 @@ def test_nothing_to_show_is_said_in_words():
     assert "no SCE to audit" in words_of(module("sce_audit").draw(study["sce_audit"][:0]))
     published = module("sce_audit_published").draw(study["audit"][:0])
     assert "No SCE can be recovered" in words_of(published)
+    assert "No task" in words_of(module("option_order").draw(study["option_order"][:0]))
     assert "No task" in words_of(reliability.draw(reliability_rows(1)[:0]))
 
 

@@ -391,7 +391,7 @@ def test_model_table_tells_where_contexts_were_cut():
 
 
 #: Those in which no row or column belongs to a method of the study.
-BY_NO_METHOD = {"claims", "table_1", "audit", "audit_ranks", "letter_parts"}
+BY_NO_METHOD = {"claims", "table_1", "audit", "audit_ranks", "letter_parts", "option_order"}
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in BY_NO_METHOD])

@@ -13,6 +13,7 @@ from alignment_calibration.contract.pairs import (
     LETTER_PARTS,
     MAP_PARTS,
     MULTIVERSE,
+    OPTION_ORDER,
     RANK_PROBABILITIES,
     REMEDIED,
     REMEDY_EFFECTS,
@@ -103,6 +104,7 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
         "map_parts": _map_parts(changes),
         "decomposition": _decomposition(changes),
         "letter_parts": _letter_parts(changes),
+        "option_order": _option_order(pair_names, task_names, random),
         "rank_probabilities": _rank_probabilities(changes, random),
         "remedies": _remedies(changes, random),
         "multiverse": _multiverse(pairs * tasks, random),
@@ -180,6 +182,17 @@ def _letter_parts(changes):
         for part, change in {"whole": 0.1, "answer": -0.05, "format": 0.15}.items()
     ]
     return pd.concat(frames, ignore_index=True)[LETTER_PARTS.names]
+
+
+def _option_order(pairs, tasks, random):
+    rows = []
+    for pair, task in itertools.product(pairs, tasks):
+        priors = random.dirichlet([8, 6, 5, 4], 2)
+        for letter, base, aligned in zip("ABCD", *priors, strict=True):
+            values = (base, aligned, aligned - base)
+            ends = [number for value in values for number in (value, value - 0.02, value + 0.02)]
+            rows.append((pair, task, letter, *ends, 1000))
+    return pd.DataFrame(rows, columns=OPTION_ORDER.names)
 
 
 def _effects(changes):

@@ -240,6 +240,7 @@ def given_aggregates():
         "changes",
         "explanations",
         "letter_parts",
+        "option_order",
         "multiverse",
         "published_changes",
     )

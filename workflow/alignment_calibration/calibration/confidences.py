@@ -15,7 +15,7 @@ from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import read_logits
 from alignment_calibration.files.parquet import write_parquet
-from alignment_calibration.study.vocabulary import CHOICE, METHODS, PROMPTS, READINGS
+from alignment_calibration.study.vocabulary import CHOICE, METHODS, PROMPTS, READINGS, ROTATION
 
 #: In place of 0 or 1; the largest of a question's values decides.
 _UNKNOWN = 2
@@ -111,16 +111,18 @@ def read_method(logits: pa.Table, method: str, *beside: pa.Table) -> pa.Table:
     starts = question_starts(logits["question_id"])
     found = normalised(*(Scores(option_scores(t, reading), starts) for t in (logits, *beside)))
     offsets = np.append(0, np.cumsum(found.options)).astype(np.int32)
-    first = logits.take(pa.array(starts))
+    first = logits.take(pa.array(starts[found.spans[:, 0]]))
     # Of a question with an option of which it is unknown, it is unknown.
-    truncated = np.maximum.reduceat(
-        logits["truncated"].cast(pa.int8()).fill_null(_UNKNOWN).to_numpy(), starts
-    )
-    missing = pa.nulls(starts.size, pa.float64())
+    cut = logits["truncated"].cast(pa.int8()).fill_null(_UNKNOWN).to_numpy()
+    ends = np.append(starts, cut.size)[found.spans]
+    truncated = np.array([cut[begin:end].max() for begin, end in ends])
+    missing = pa.nulls(len(ends), pa.float64())
     return pa.table(
         {
-            "question_id": first["question_id"],
-            "method": pa.array([method] * starts.size, pa.string()),
+            "question_id": pc.replace_substring_regex(
+                first["question_id"], f"{ROTATION}[0-9]{{2}}$", ""
+            ),
+            "method": pa.array([method] * len(ends), pa.string()),
             "gold": first["gold"],
             "group": first["group"],
             "probabilities": pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.values)),
@@ -156,11 +158,14 @@ def write_confidences(
     for task, output in outputs.items():
         of_task = {prompt: cell for (name, prompt), cell in cells.items() if name == task}
         logits = {prompt: read_logits(*cell) for prompt, cell in of_task.items()}
-        tables = [
-            read_method(logits[read.prompt], method, *(logits[prompt] for prompt in read.beside))
-            for method in _readable(task, logits, methods)
-            for read in [METHODS[method]]
-        ]
+        readable = _readable(task, logits, methods)
+        try:
+            tables = [
+                read_method(logits[read.prompt], method, *(logits[p] for p in read.beside))
+                for method, read in ((method, METHODS[method]) for method in readable)
+            ]
+        except UserError as error:
+            raise UserError(f"tasks.{task}: {error}") from None
         table = pa.concat_tables(tables).sort_by(
             [("question_id", "ascending"), ("method", "ascending")]
         )

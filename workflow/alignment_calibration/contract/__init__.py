@@ -30,6 +30,7 @@ FILES: Final = {
     "decomposition.parquet": pairs.DECOMPOSITION,
     "map_parts.parquet": pairs.MAP_PARTS,
     "letter_parts.parquet": pairs.LETTER_PARTS,
+    "option_order.parquet": pairs.OPTION_ORDER,
     "multiverse/{pair}.parquet": pairs.PAIR_MULTIVERSE,
     "multiverse.parquet": pairs.MULTIVERSE,
     "audit.parquet": published.PUBLISHED_AUDIT,

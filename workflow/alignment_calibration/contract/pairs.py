@@ -410,6 +410,29 @@ LETTER_PARTS: Final = table(
     },
 )
 
+OPTION_ORDER: Final = table(
+    "A letter of a pair and task: what it has by itself, whatever option stands beside it, in a "
+    "question with the task's most options; only in studies with the method `choice_cyclic`",
+    {
+        **keys("pair", "task"),
+        "letter": Column(pa.string(), "the letter"),
+        **{
+            f"{number}{end}": Column(pa.float64(), f"{meaning}{what}", PROBABILITY)
+            for number, what in {
+                "base": "the base model's prior",
+                "aligned": "the aligned model's prior",
+                "change": "aligned − base",
+            }.items()
+            for end, meaning in {
+                "": "",
+                "_ci_low": "lower end of the 95 % interval of ",
+                "_ci_high": "upper end of the 95 % interval of ",
+            }.items()
+        },
+        "n": _N,
+    },
+)
+
 _UNIVERSE: Final = {
     **keys("metric"),
     "bins": Column(pa.int64(), "number of bins", "bins", "the metric has no bins"),

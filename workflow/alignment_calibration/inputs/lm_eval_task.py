@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -94,7 +94,10 @@ def _task_class() -> Callable[[Mapping[str, Any]], Any]:
     from lm_eval.api.task import ConfigurableTask
 
     class Task(ConfigurableTask):  # type: ignore[misc]
-        """lm-eval's task, which bears an error over its first question until it is asked."""
+        """lm-eval's task, which bears an error over its first question until it is asked, and may
+        be given other documents to ask than its own."""
+
+        documents: Sequence[Mapping[str, Any]] | None = None
 
         def __init__(self, config: Mapping[str, Any]) -> None:
             self.stumble: Exception | None = None
@@ -104,6 +107,10 @@ def _task_class() -> Callable[[Mapping[str, Any]], Any]:
                 if not hasattr(self, "features"):  # set when all documents are there
                     raise
                 self.stumble = error
+
+        @property
+        def eval_docs(self) -> Any:
+            return super().eval_docs if self.documents is None else self.documents
 
     return Task
 

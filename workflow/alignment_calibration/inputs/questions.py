@@ -17,9 +17,14 @@ from alignment_calibration.errors import UserError, one_line, shown
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
+from alignment_calibration.inputs.rotations import rotations
 from alignment_calibration.inputs.templates import columns_in
 from alignment_calibration.study.letters import LETTERS
-from alignment_calibration.study.vocabulary import CONTINUATION, UNCONDITIONAL
+from alignment_calibration.study.vocabulary import (
+    CHOICE_CYCLIC,
+    CONTINUATION,
+    UNCONDITIONAL,
+)
 
 Row = dict[str, Any]
 
@@ -138,7 +143,10 @@ def _without_contexts(task: Any, limit: int | None) -> Iterator[Row]:
 
 
 #: How a task is put by a prompt that does not put it as it stands.
-_PUT: Final = {UNCONDITIONAL: _without_contexts}
+_PUT: Final[dict[str, Callable[[Any, int | None], Iterator[Row]]]] = {
+    UNCONDITIONAL: _without_contexts,
+    CHOICE_CYCLIC: partial(rotations, rows_of=rows_of),
+}
 
 
 def _no_column(

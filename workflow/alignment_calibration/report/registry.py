@@ -59,6 +59,7 @@ FIGURES: Final = {
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
     "reliability": Exhibit(("reliability",), each=("pair", "method")),
+    "option_order": Exhibit(("option_order",), each=("pair",), methods=("choice_cyclic",)),
 }
 
 TABLES: Final = {
@@ -74,6 +75,7 @@ TABLES: Final = {
     "map_parts": Exhibit(("map_parts",)),
     "decomposition": Exhibit(("decomposition",)),
     "remedies": Exhibit(("remedies",)),
+    "option_order": Exhibit(("option_order",), methods=("choice_cyclic",)),
     "letter_parts": Exhibit(("letter_parts",), methods=("choice", "choice_raw")),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),

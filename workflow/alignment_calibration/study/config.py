@@ -91,6 +91,12 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for prompt in prompts:
         if not any(task[prompt] for task in config["tasks"].values()):
             yield f"methods: read the {prompt} prompt, which no task has"
+    made = [prompt for prompt in prompts if PROMPTS[prompt] != prompt]
+    if made and any("samples" in model for model in config["models"].values()):
+        yield (
+            f"methods: read the {' and '.join(made)} prompt, which lm-eval's samples do not hold; "
+            "leave those methods out"
+        )
     for name in config["letters"]:
         if name in TEMPLATES:
             yield f"letters.{name}: the name of a built-in template; choose another"

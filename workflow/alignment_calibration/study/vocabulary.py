@@ -13,16 +13,21 @@ ALIGNED: Final = "aligned"
 STAGES: Final = (BASE, ALIGNED)
 
 #: How a question is put: the options' texts continue the context, or stand without one; the letters
-#: of listed options continue it.
+#: of listed options continue it, once or once for every rotation of the options.
 CONTINUATION: Final = "continuation"
 UNCONDITIONAL: Final = "unconditional"
 CHOICE: Final = "choice"
+CHOICE_CYCLIC: Final = "choice_cyclic"
 #: Every prompt, and the key of a task under which the lm-eval tasks stand that it puts.
 PROMPTS: Final = {
     CONTINUATION: CONTINUATION,
     UNCONDITIONAL: CONTINUATION,
     CHOICE: CHOICE,
+    CHOICE_CYCLIC: CHOICE,
 }
+
+#: Between a question's id and the number of its rotation, of two digits, in CHOICE_CYCLIC.
+ROTATION: Final = "@"
 
 
 class OptionTokens(Protocol):
@@ -103,6 +108,8 @@ METHODS: Final = {
     "continuation_mean_byte": Method(CONTINUATION, "mean_byte"),
     "continuation_pmi": Method(CONTINUATION, "sum", "less_unconditional", (UNCONDITIONAL,)),
     "choice_raw": Method(CHOICE, "letters", "of_vocabulary"),
+    "choice_cyclic": Method(CHOICE_CYCLIC, "letters", "mean_over_rotations"),
+    "choice_pride": Method(CHOICE_CYCLIC, "letters", "less_prior"),
 }
 
 

@@ -1,0 +1,34 @@
+# What letters have by themselves. Asked for by the table and the figures of that name.
+
+
+rule option_order:
+    input:
+        receipts=[receipts(model) for model in MODELS],
+        questions=question_files(),
+        models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
+    output:
+        f"{RESULTS}/option_order.parquet",
+    log:
+        f"{LOGS}/option_order.log",
+    benchmark:
+        f"{BENCHMARKS}/option_order.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("option_order"),
+        slice=canonical_json(
+            {"cells": CELLS, "models": MODELS, "pairs": STUDY["pairs"]}
+        ),
+        identities=lambda w: [identity_slice(model) for model in MODELS],
+        origin=lambda w: origin(
+            [
+                rules.option_order.params.slice,
+                rules.option_order.params.identities(w),
+            ],
+            given_questions(),
+        ),
+    script:
+        "../scripts/option_order.py"
