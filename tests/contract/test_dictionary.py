@@ -79,7 +79,10 @@ def test_a_finished_study_has_these_files_and_says_what_is_missing(study) -> Non
         _, columns = described(schema)
         for file in files:
             if file.suffix == ".json":
-                assert list(json.loads(file.read_text("utf-8"))) == sorted(columns), file
+                keys = json.loads(file.read_text("utf-8"))
+                assert list(keys) == sorted(key for key in columns if key in keys), file
+                assert all(said.null for key, said in columns.items() if key not in keys), file
+                assert not set(keys) - set(columns), file
                 continue
             rows = pq.read_table(file)
             for column, said in columns.items():

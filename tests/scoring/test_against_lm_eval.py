@@ -1,6 +1,5 @@
 """Every demo task, from questions to accuracy, beside lm-evaluation-harness's own `HFLM`."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +17,13 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer
 
 from alignment_calibration.calibration.confidences import read_method
+from alignment_calibration.inputs.checkpoints import resolve
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.scoring.tokenization import encode
 from alignment_calibration.scoring.trie import build_trie
+from alignment_calibration.study.chats import chat_of
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.vocabulary import METHODS
 
@@ -39,7 +40,7 @@ WITHOUT_CONTEXT = [("unconditional", name) for prompt, name in CELLS if prompt =
 pytestmark = pytest.mark.slow
 
 
-def put(prompt: str, name: str, output: Path) -> None:
+def put(prompt: str, name: str, output: Path, **chat: Any) -> None:
     """Write the questions of a demo task."""
     write_questions(
         [name],
@@ -52,20 +53,33 @@ def put(prompt: str, name: str, output: Path) -> None:
         where=f"tasks.{name}.{prompt}",
         output=output,
         prompt=prompt,
+        **chat,
     )
 
 
-@pytest.fixture(scope="module", params=list(CONFIG["models"]))
+#: The demo's models, and one of them asked by its chat template whatever the demo does.
+MODELS: dict[str, Any] = CONFIG["models"] | {
+    "in-its-template": {"path": CONFIG["models"]["demo-aligned"]["path"], "chat_template": True}
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
 def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A demo model's checkpoint, and the folder with the logit files of all its cells."""
-    checkpoint = ROOT / CONFIG["models"][request.param]["path"]
+    """A model's spec, and the folder with the logit files of all its cells."""
+    spec = {**MODELS[request.param], "trust_remote_code": False}
+    spec["path"] = str(ROOT / spec["path"])
+    chat = chat_of(spec)
     folder = tmp_path_factory.mktemp(request.param)
     names = [f"{name}.{prompt}" for prompt, name in CELLS + WITHOUT_CONTEXT]
     for prompt, name in CELLS + WITHOUT_CONTEXT:
         questions = folder / f"{name}.{prompt}.questions.parquet"
-        put(prompt, name, questions)
-    model = {"model": request.param, "spec": {}, "revision": "", "path": str(checkpoint)}
-    (folder / "model.json").write_text(json.dumps(model))
+        if chat is None:
+            put(prompt, name, questions)
+        else:
+            text = folder / f"{name}.{prompt}.text.parquet"
+            put(prompt, name, text)
+            put(prompt, name, questions, chat=chat, as_text=text)
+    resolve(request.param, spec, folder / "converted", folder / "model.json")
     subprocess.run(
         [
             *(sys.executable, "-m", "alignment_calibration.scoring", "--dtype", "float32"),
@@ -76,12 +90,12 @@ def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         check=True,
         cwd=ROOT,
     )
-    return checkpoint, folder
+    return spec, folder
 
 
 @pytest.fixture(scope="module")
 def hflm(scored: Any) -> HFLM:
-    return HFLM(pretrained=str(scored[0]), dtype=torch.float32, device="cpu", batch_size=16)
+    return HFLM(pretrained=scored[0]["path"], dtype=torch.float32, device="cpu", batch_size=16)
 
 
 def measure(task: Any, metric: str) -> None:
@@ -109,6 +123,8 @@ def test_log_probabilities_and_accuracy_equal_lm_evals(
         tasks=[task],
         task_manager=TaskManager(include_defaults=False),
         bootstrap_iters=0,
+        apply_chat_template=chat_of(scored[0]) is not None,
+        fewshot_as_multiturn=False,
     )
     assert results is not None
     theirs = {

@@ -27,6 +27,10 @@ GOOD: dict[str, Any] = {
         "base": {"path": "data/base", "dtype": "float32", "gpus": 1, "trust_remote_code": False},
         "tuned": {"hub": "owner/name", "revision": "main", "gguf_file": "name.gguf"},
         "again": {"hub": "owner/other"},
+        "asked": {
+            "hub": "owner/other",
+            "chat_template": {"system": "Be brief.", "file": "a", "fewshot_as_multiturn": True},
+        },
     },
     "pairs": {
         "One": {"base": "base", "aligned": "tuned"},
@@ -132,13 +136,13 @@ def wrong_kinds(draw: random.Random) -> Iterator[Case]:
 
 
 def unknown_keys(draw: random.Random) -> Iterator[Case]:
-    """A key with two letters swapped, or a strange one, in every mapping of fixed keys."""
+    """A key spelled backwards, or a strange one, in every mapping of fixed keys."""
     for path, value in nodes(GOOD):
         free = path in {("models",), ("pairs",), ("tasks",), ("letters",)}
         if not isinstance(value, dict) or free:
             continue
         key = draw.choice(list(value))
-        for name in (key[1] + key[0] + key[2:], draw.choice(["", "__proto__", "§", "x" * 5000])):
+        for name in (key[::-1], draw.choice(["", "__proto__", "§", "x" * 5000])):
             entry = {name: 1, **value}
             made = changed(path, entry) if path else entry
             yield f"{'.'.join(path)}: key {name[:20]!r}", dumped(made)
@@ -257,9 +261,9 @@ def bombs() -> Iterator[Case]:
 def broken_texts(draw: random.Random) -> Iterator[Case]:
     good = dumped(GOOD)
     lines = good.splitlines()
-    before_tasks = good.index("methods:")
+    before_tasks = good.index("tasks:")
     for number in range(20):
-        end = draw.randrange(before_tasks - 150)
+        end = draw.randrange(before_tasks)
         yield f"cut at {end} ({number})", good[:end]
     keys = [number for number, line in enumerate(lines) if re.match(r" *\w+: \S", line)]
     for number in draw.sample(keys, 20):

@@ -63,6 +63,21 @@ def test_another_spec_runs_only_that_models_cells(study: Study, by_cell: Study) 
         assert "changes" in jobs
 
 
+def test_a_chat_template_is_a_model_of_its_own(study: Study) -> None:
+    aligned = study.config["models"]["aligned"]
+    jobs = study.planned(
+        models=study.config["models"] | {"chat": aligned | {"chat_template": True}},
+        pairs=study.config["pairs"] | {"Chat": {"base": "aligned", "aligned": "chat"}},
+    )
+    assert jobs["score_model"] == jobs["models"] == jobs["confidences"] == ["model=chat"]
+    assert jobs["chats"] == sorted(
+        f"task={task}, prompt={prompt}, chat=chat"
+        for task in study.config["tasks"]
+        for prompt in ("continuation", "choice")
+    )
+    assert "questions" not in jobs
+
+
 def test_other_bins_run_no_score_job(study: Study, by_cell: Study) -> None:
     for finished in (study, by_cell):
         jobs = finished.planned(statistics={**study.config["statistics"], "bins": 15})

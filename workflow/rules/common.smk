@@ -28,6 +28,7 @@ from alignment_calibration.report.registry import (
 )
 from alignment_calibration.scoring.backends import identity_settings
 from alignment_calibration.study import config as study_config
+from alignment_calibration.study.chats import CHATS, chat_of, chat_options
 from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_KEYS
 from alignment_calibration.study.vocabulary import STAGES, prompts_of
 
@@ -126,6 +127,7 @@ wildcard_constraints:
     task=one_of(TASKS),
     pair=one_of(PAIRS),
     prompt=one_of(PROMPT_KEYS),
+    chat=one_of(CHATS),
 
 
 def records():
@@ -222,11 +224,18 @@ def given(rule, place, **values):
     }
 
 
-def given_questions():
+def given_questions(*models):
+    """What the config says of the questions files of some models."""
     tasks, prompts = zip(*CELLS)
-    place = "questions/{task}/{prompt}.parquet"
-    step = "questions" if SCORED else "sampled_questions"
-    return given(step, place, task=tasks, prompt=prompts)
+    found = {}
+    for chat in {chat_of(STUDY["models"][model]) for model in models}:
+        values = {"task": tasks, "prompt": prompts}
+        if chat is None:
+            step = "questions" if SCORED else "sampled_questions"
+        else:
+            step, values["chat"] = "chats", [chat] * len(tasks)
+        found |= given(step, question_place(chat), **values)
+    return found
 
 
 def given_confidences(models):
@@ -258,7 +267,7 @@ def given_tidy(exhibits, study):
 def given_all():
     """What the config says of all files of results."""
     return {
-        **given_questions(),
+        **given_questions(*MODELS),
         **given_confidences(MODELS),
         **json.loads(rules.changes.params.origin(None))["given"],
         **json.loads(rules.multiverse.params.origin(None))["given"],
@@ -425,6 +434,21 @@ def check_model(wildcards):
     check_local(wildcards.model, STUDY["models"][wildcards.model])
 
 
+def template_file(wildcards):
+    """The file of a model's chat template, where its spec names one."""
+    options = chat_options(STUDY["models"][wildcards.model])
+    return [options["file"]] if "file" in options else []
+
+
+def same_checkpoint_as(wildcards):
+    """The JSON of the first model of the same checkpoint, so that this is hashed once."""
+    spec = STUDY["models"][wildcards.model]
+    first = next(
+        model for model in MODELS if same_checkpoint(STUDY["models"][model], spec)
+    )
+    return [] if first == wildcards.model else f"{RESULTS}/models/{first}.json"
+
+
 def questions_slice(wildcards):
     """What decides the questions of a task in one prompt; the template only if letters are asked
     for, so that editing it re-runs nothing else."""
@@ -502,9 +526,22 @@ def receipts(model):
     ]
 
 
-def question_files():
+def question_place(chat):
+    """Where the questions are: as text, or as chats for chat templates."""
+    form = "{prompt}" if chat is None else "{prompt}.{chat}"
+    return f"questions/{{task}}/{form}.parquet"
+
+
+def question_file(model, task, prompt):
+    """The questions file of a model's cell."""
+    chat = chat_of(STUDY["models"][model])
+    place = question_place(chat).format(task=task, prompt=prompt, chat=chat)
+    return f"{RESULTS}/{place}"
+
+
+def question_files(model):
     """The questions files of a model's cells, in their order."""
-    return [f"{RESULTS}/questions/{task}/{prompt}.parquet" for task, prompt in CELLS]
+    return [question_file(model, task, prompt) for task, prompt in CELLS]
 
 
 def model_json(stage):

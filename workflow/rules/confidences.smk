@@ -4,7 +4,7 @@
 rule confidences:
     input:
         receipts=lambda w: receipts(w.model),
-        questions=question_files(),
+        questions=lambda w: question_files(w.model),
         model=f"{RESULTS}/models/{{model}}.json",
     output:
         expand(f"{RESULTS}/confidences/{{{{model}}}}/{{task}}.parquet", task=TASKS),
@@ -25,7 +25,7 @@ rule confidences:
         identity=lambda w: identity_slice(w.model),
         origin=lambda w: origin(
             [rules.confidences.params.slice, identity_slice(w.model)],
-            given_questions(),
+            given_questions(w.model),
         ),
     script:
         "../scripts/confidences.py"

@@ -7,7 +7,7 @@ rule export:
     input:
         files=[
             *expand(rules.models.output, model=MODELS),
-            *question_files(),
+            *(file for model in MODELS for file in question_files(model)),
             *(receipt for model in MODELS for receipt in receipts(model)),
             *expand(rules.confidences.output, model=MODELS),
             *rules.changes.output,

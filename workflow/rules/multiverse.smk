@@ -5,7 +5,8 @@ rule pair_multiverse:
     input:
         base=lambda w: receipts(STUDY["pairs"][w.pair]["base"]),
         aligned=lambda w: receipts(STUDY["pairs"][w.pair]["aligned"]),
-        questions=question_files(),
+        base_questions=lambda w: question_files(STUDY["pairs"][w.pair]["base"]),
+        aligned_questions=lambda w: question_files(STUDY["pairs"][w.pair]["aligned"]),
         base_json=model_json("base"),
         aligned_json=model_json("aligned"),
     output:
@@ -30,7 +31,7 @@ rule pair_multiverse:
                 rules.pair_multiverse.params.slice,
                 rules.pair_multiverse.params.identities(w),
             ],
-            given_questions(),
+            given_questions(*STUDY["pairs"][w.pair].values()),
         ),
     script:
         "../scripts/pair_multiverse.py"

@@ -23,5 +23,5 @@ rule plan:
 rule all_questions:
     """The questions alone, which may need a network and no GPU."""
     input:
-        question_files(),
+        [question_files(model) for model in MODELS],
     localrule: True

@@ -8,6 +8,7 @@ LIBRARY = Library(WORKFLOW / "tasks", STUDY["task_folders"])
 
 localrules:
     questions,
+    chats,
 
 
 rule questions:
@@ -30,3 +31,29 @@ rule questions:
         sources=lambda w: fingerprint(question_sources(w)),
     script:
         "../scripts/questions.py"
+
+
+# The same questions as chats, for models that are asked by their chat templates.
+use rule questions as chats with:
+    input:
+        records=checked(check_task),
+        questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+    output:
+        f"{RESULTS}/questions/{{task}}/{{prompt}}.{{chat}}.parquet",
+    log:
+        f"{LOGS}/questions/{{task}}/{{prompt}}.{{chat}}.log",
+    benchmark:
+        f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.{{chat}}.tsv"
+    params:
+        code=code("questions"),
+        slice=questions_slice,
+        origin=lambda w: origin(
+            [questions_slice(w), w.chat],
+            given(
+                "questions",
+                "questions/{task}/{prompt}.parquet",
+                task=[w.task],
+                prompt=[w.prompt],
+            ),
+        ),
+        sources=lambda w: fingerprint(question_sources(w)),

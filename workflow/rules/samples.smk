@@ -55,7 +55,7 @@ rule sampled_questions:
 rule sampled_cells:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
-        questions=question_files(),
+        questions=lambda w: question_files(w.model),
     output:
         receipts("{model}"),
     log:

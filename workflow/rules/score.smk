@@ -24,7 +24,7 @@ if STUDY["scoring"]["load_once"]:
     rule score_model:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
-            questions=question_files(),
+            questions=lambda w: question_files(w.model),
         output:
             receipts("{model}"),
         log:
@@ -53,7 +53,7 @@ else:
     rule score:
         input:
             model=f"{RESULTS}/models/{{model}}.json",
-            questions=f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+            questions=lambda w: question_file(w.model, w.task, w.prompt),
         output:
             f"{RESULTS}/logits/{{model}}/{{task}}/{{prompt}}.receipt.json",
         log:

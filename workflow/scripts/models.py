@@ -16,4 +16,5 @@ if __name__ == "__main__":
             spec=json.loads(snakemake.params.spec),
             converted=snakemake.params.converted,
             output=snakemake.output[0],
+            same=snakemake.input.same or None,
         )

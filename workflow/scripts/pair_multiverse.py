@@ -18,7 +18,13 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         cells, given = json.loads(snakemake.params.slice)["cells"], snakemake.input
         base, aligned = (
-            identified_cells(cells, given[stage], given.questions, given[f"{stage}_json"], settings)
+            identified_cells(
+                cells,
+                given[stage],
+                given[f"{stage}_questions"],
+                given[f"{stage}_json"],
+                settings,
+            )
             for stage, settings in zip(
                 STAGES, map(json.loads, snakemake.params.identities), strict=True
             )

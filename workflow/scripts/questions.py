@@ -19,4 +19,6 @@ if __name__ == "__main__":
             where=f"tasks.{snakemake.wildcards.task}.{snakemake.wildcards.prompt}",
             output=snakemake.output[0],
             prompt=snakemake.wildcards.prompt,
+            chat=snakemake.wildcards.get("chat"),
+            as_text=snakemake.input.get("questions"),
         )

@@ -13,6 +13,9 @@ _VALUES_SHA256: Final = Column(
     pa.string(), "digest of the logit file's values (`files.parquet.values_digest`)"
 )
 
+#: What it says that a key of a model is not there.
+_PLAIN: Final = "asked without a template; the key is left out"
+
 MODEL: Final = table(
     "A model, as it was found",
     {
@@ -25,6 +28,10 @@ MODEL: Final = table(
             pa.string(), "where its files lie", null="elsewhere: the study was exported"
         ),
         "files": Column(_NESTED, "`name`, `size` in bytes and `sha256` of each file"),
+        "chat_template": Column(pa.string(), "the template it is asked by, in Jinja", null=_PLAIN),
+        "chat_template_sha256": Column(
+            pa.string(), "digest of the template and of what it makes of a chat", null=_PLAIN
+        ),
     },
 )  # fmt: skip
 
@@ -34,8 +41,9 @@ RECEIPT: Final = table(
         "identity": Column(
             _NESTED,
             "all that decides the log-probabilities: the model's spec and revision, `dtype`, the "
-            "questions file's SHA-256, the version of the scoring, and the backend where it has "
-            "numbers of its own; the same stands in the logit file's metadata",
+            "questions file's SHA-256 (and those of the chats and the chat template of a model "
+            "that is asked by it), the version of the scoring, the backend where it has numbers "
+            "of its own; the same stands in the logit file's metadata",
         ),
         "values_sha256": _VALUES_SHA256,
     },

@@ -10,7 +10,9 @@ _CHOICE: Final = Column(pa.int16(), "the option", "index from 0")
 _GOLD: Final = Column(pa.int16(), "the right option", "index from 0")
 
 QUESTIONS: Final = table(
-    "A question and one of its options; sorted by question_id, choice",
+    "A question and one of its options; sorted by question_id, choice. Beside it lies "
+    "`{prompt}.chat.parquet` or `{prompt}.chat_multiturn.parquet` where models are asked by their "
+    "chat templates: there the context is a chat as JSON, and the option follows the template",
     {
         **keys("question_id"),
         "choice": _CHOICE,

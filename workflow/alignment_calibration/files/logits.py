@@ -45,7 +45,8 @@ def expected_identity(
 
     Args:
         model_json: `models/{model}.json`: the checkpoint's spec and resolved revision.
-        questions: `questions/{task}/{prompt}.parquet`.
+        questions: `questions/{task}/{prompt}.parquet`, or `{prompt}.{chat}.parquet` for a model
+            that is asked by its chat template.
         settings: what of the way of scoring decides the numbers: `dtype`, the number format of
             weights and activations, and `backend` where that has numbers of its own. What the
             config says of `model` goes before what the file says.
@@ -55,10 +56,16 @@ def expected_identity(
     """
     model = read_json(model_json)
     try:
+        asked = {"questions_sha256": read_digest(questions)}
+        if "chat_template" in model:
+            asked = read_identity(questions) | {
+                "chats_sha256": read_digest(questions),
+                "chat_template_sha256": model["chat_template_sha256"],
+            }
         return {
             "model": model["spec"],
             "revision": model["revision"],
-            "questions_sha256": read_digest(questions),
+            **asked,
             "scoring_version": SCORING_VERSION,
             **settings,
         }

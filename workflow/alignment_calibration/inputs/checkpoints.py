@@ -13,7 +13,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from alignment_calibration.errors import UserError, one_line, shown
-from alignment_calibration.files.atomic import sha256, write_json
+from alignment_calibration.files.atomic import read_json, sha256, write_json
+from alignment_calibration.inputs.chats import resolve_template
 
 #: The files of a checkpoint that are read, in its top folder only. Weights that need unpickling,
 #: which can run any code, are not among them.
@@ -30,22 +31,48 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 Spec = Mapping[str, Any]
 
 
-def resolve(slug: str, spec: Spec, converted: str | Path, output: str | Path) -> None:
+def resolve(
+    slug: str,
+    spec: Spec,
+    converted: str | Path,
+    output: str | Path,
+    same: str | Path | None = None,
+) -> None:
     """Write what the later steps need to know of a model's checkpoint.
 
     The JSON holds `model`, `spec`, `revision` (the hub's commit, or a SHA-256 over the names and
     hashes of a local checkpoint's files, or over a GGUF file), `path` of the folder that
-    transformers loads, and `files` with name, size in bytes and SHA-256.
+    transformers loads, `files` with name, size in bytes and SHA-256, and of a model that is asked
+    by its chat template what `chats.resolve_template` gives.
 
     Args:
         slug: The model's name in the config.
         spec: Its entry under `models`.
         converted: Folder for the safetensors made of a GGUF file; untouched without one.
         output: The JSON file.
+        same: The JSON file of another model of the same checkpoint, which need not be hashed again.
 
     Raises:
-        UserError: if the checkpoint is missing, incomplete, not safetensors or not to be had.
+        UserError: if the checkpoint is missing, incomplete, not safetensors or not to be had, or
+            its chat template cannot be used.
     """
+    where = f"models.{slug}"
+    if same is None:
+        found = _checkpoint(slug, spec, converted)
+    else:
+        found = {key: read_json(same)[key] for key in ("revision", "path", "files")}
+    template = resolve_template(where, Path(found["path"]), spec)
+    write_json(output, {"model": slug, "spec": dict(spec), **found, **template})
+
+
+def same_checkpoint(one: Spec, other: Spec) -> bool:
+    """Whether two specs name the same files; they may be run differently."""
+    keys = ("path", "hub", "revision", "gguf_file", "trust_remote_code")
+    return all(one.get(key) == other.get(key) for key in keys)
+
+
+def _checkpoint(slug: str, spec: Spec, converted: str | Path) -> dict[str, Any]:
+    """Revision, path and files of a checkpoint, found complete."""
     where = f"models.{slug}"
     if spec["trust_remote_code"]:
         print(f"{where}: trust_remote_code is on: code that comes with the checkpoint will run")
@@ -77,16 +104,7 @@ def resolve(slug: str, spec: Spec, converted: str | Path, output: str | Path) ->
     if revision is None:
         listing = "".join(f"{file['name']} {file['sha256']}\n" for file in files)
         revision = hashlib.sha256(listing.encode()).hexdigest()
-    write_json(
-        output,
-        {
-            "model": slug,
-            "spec": dict(spec),
-            "revision": revision,
-            "path": str(folder),
-            "files": files,
-        },
-    )
+    return {"revision": revision, "path": str(folder), "files": files}
 
 
 def checkpoint_files(folder: str | Path, spec: Spec) -> list[Path]:

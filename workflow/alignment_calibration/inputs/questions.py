@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.errors import UserError, one_line, shown
-from alignment_calibration.files.parquet import write_parquet
+from alignment_calibration.files.parquet import read_digest, write_parquet
+from alignment_calibration.inputs.chats import written_chat
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.rotations import rotations
 from alignment_calibration.inputs.templates import columns_in
+from alignment_calibration.study.chats import CHATS
 from alignment_calibration.study.letters import LETTERS
 from alignment_calibration.study.vocabulary import (
     CHOICE_CYCLIC,
@@ -41,6 +43,8 @@ def write_questions(
     where: str,
     output: str | Path,
     prompt: str = CONTINUATION,
+    chat: str | None = None,
+    as_text: str | Path | None = None,
 ) -> None:
     """Write the questions of some lm-eval tasks, pooled, sorted by question and option.
 
@@ -55,6 +59,9 @@ def write_questions(
         where: Path of the config key that `names` stand under, for errors.
         output: Parquet file with the columns of `contract.QUESTIONS`.
         prompt: how the tasks are put; most prompts put them as they stand.
+        chat: Name of the chat (`CHATS`) that contexts are to be; None for text.
+        as_text: The same questions as text. A file of chats notes its hash, by which models are
+            known to have answered the same questions, asked by a chat template or not.
 
     Raises:
         UserError: for an unknown name, data that cannot be had, or a question that cannot be asked.
@@ -78,15 +85,21 @@ def write_questions(
                     letters=letters,
                     data=data,
                 )
-                rows += _PUT.get(prompt, rows_of)(task, limit)
+                rows += _PUT.get(prompt, rows_of)(task, limit, chat)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     rows.sort(key=lambda row: (row["question_id"], row["choice"]))
-    write_parquet(output, pa.Table.from_pylist(rows, schema=QUESTIONS))
+    table = pa.Table.from_pylist(rows, schema=QUESTIONS)
+    write_parquet(output, table, {"questions_sha256": read_digest(as_text)} if as_text else None)
 
 
-def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
+def rows_of(task: Any, limit: int | None, chat: str | None = None) -> Iterator[Row]:
     """The rows of one built lm-eval task, from the requests that lm-eval itself makes of it.
+
+    Args:
+        task: Built.
+        limit: First documents taken; None takes all.
+        chat: Name of the chat (`CHATS`) that contexts are to be; None for text.
 
     Raises:
         UserError: naming the task and the question that cannot be asked.
@@ -101,7 +114,7 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
     try:
         if task.stumble:
             raise task.stumble
-        task.build_all_requests(limit=limit, rank=0, world_size=1)
+        task.build_all_requests(limit=limit, rank=0, world_size=1, **_as_chat(task, chat))
     # Jinja, hooks and lm-eval raise whatever comes to hand.
     except Exception as error:
         raise UserError(
@@ -125,14 +138,26 @@ def rows_of(task: Any, limit: int | None) -> Iterator[Row]:
             }
 
 
-def _without_contexts(task: Any, limit: int | None) -> Iterator[Row]:
+def _as_chat(task: Any, chat: str | None) -> dict[str, Any]:
+    """What makes lm-eval ask in a chat, with the chat itself in place of a template's text."""
+    if chat is None:
+        return {}
+    written = partial(written_chat, system_delimiter=task.config.fewshot_delimiter)
+    return {
+        "apply_chat_template": True,
+        "fewshot_as_multiturn": CHATS[chat],
+        "chat_template": written,
+    }
+
+
+def _without_contexts(task: Any, limit: int | None, chat: str | None) -> Iterator[Row]:
     """The rows of one built lm-eval task, as lm-eval's `acc_mutual_info` requests them beside.
 
     Raises:
         UserError: as `rows_of`, or if the options of a question have contexts of their own.
     """
     contexts: dict[str, str] = {}
-    for row in rows_of(task, limit):
+    for row in rows_of(task, limit, chat):
         if contexts.setdefault(row["question_id"], row["context"]) != row["context"]:
             raise UserError(
                 f"question {row['question_id']}: its options have contexts of their own and one "

@@ -1,4 +1,4 @@
-"""lm-eval's Jinja templates, in a sandbox and within limits.
+"""Jinja templates within limits; lm-eval's, in a sandbox as well.
 
 A template in a config or a task YAML is data from somewhere: as lm-eval fills it, it could run any
 code, never end, or fill the memory.
@@ -32,7 +32,7 @@ class _TooSlow(BaseException):
 
 class _Template(jinja2.Template):
     def render(self, *args: Any, **kwargs: Any) -> str:
-        with _limits():
+        with limits():
             text = super().render(*args, **kwargs)
         if len(text) > CHARACTERS:
             raise TemplateError(f"the text has {len(text)} characters; allowed: {CHARACTERS}")
@@ -43,7 +43,7 @@ class _Sandbox(SandboxedEnvironment):
     template_class = _Template
 
     def from_string(self, source: Any, *args: Any, **kwargs: Any) -> jinja2.Template:
-        with _limits():  # Jinja computes constant expressions here
+        with limits():  # Jinja computes constant expressions here
             return super().from_string(source, *args, **kwargs)
 
 
@@ -69,7 +69,6 @@ def prepare_templates() -> None:
     sandbox.filters = env.filters
     sandbox.from_string = lru_cache(maxsize=100)(sandbox.from_string)  # type: ignore
     lm_eval.utils.env = sandbox
-    signal.signal(signal.SIGPROF, _too_slow)
 
 
 def columns_in(text: str) -> set[str]:
@@ -86,12 +85,16 @@ def _too_slow(signum: int, frame: Any) -> None:
 
 
 @contextlib.contextmanager
-def _limits() -> Iterator[None]:
-    """Limits of processor time and memory of the block.
+def limits() -> Iterator[None]:
+    """Limits of processor time and memory of the block, in which a template is compiled or filled.
 
     The first timer raises an error; the second ends the process, should the first find Python in a
     computation that does not look up.
+
+    Raises:
+        TemplateError: after `SECONDS` of processor time.
     """
+    signal.signal(signal.SIGPROF, _too_slow)
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_memory_limit(soft), hard))
     signal.setitimer(signal.ITIMER_PROF, SECONDS)

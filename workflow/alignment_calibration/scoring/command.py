@@ -17,6 +17,7 @@ from alignment_calibration.files.logits import expected_identity
 from alignment_calibration.files.parquet import read_parquet
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.cell import Cell, score_cell, take_from_store
+from alignment_calibration.scoring.contexts import put_in_words
 from alignment_calibration.scoring.lease import lease
 from alignment_calibration.scoring.process import die_with_parent, faults_of, output_to
 
@@ -105,6 +106,11 @@ def _score(
         backend, scorer = choose(
             checkpoint.model, checkpoint.device, arguments.token_budget, arguments.backend
         )
+        if "chat_template" in model:
+            tables = [
+                put_in_words(str(cell.questions), asked, checkpoint.tokenizer, model)
+                for cell, asked in zip(cells, tables, strict=True)
+            ]
         startup = time.perf_counter() - _STARTED
         later = sum(map(_questions, tables))
         for cell, questions in zip(cells, tables, strict=True):
