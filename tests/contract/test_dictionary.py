@@ -60,7 +60,14 @@ def test_descriptions_change_no_byte_of_a_file(tmp_path: Path) -> None:
 
 
 #: Files that a study with the default methods does not have.
-OF_OTHER_STUDIES = {"audit.parquet", "letter_parts.parquet", "option_order.parquet"}
+OF_OTHER_STUDIES = {
+    "audit.parquet",
+    "letter_parts.parquet",
+    "option_order.parquet",
+    "stages.parquet",
+    "steps.parquet",
+    "trends.parquet",
+}
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from alignment_calibration.report.registry import (
     PUBLISHED,
     TABLES,
     Exhibit,
-    of_methods,
+    of_config,
     of_study,
     pages,
     reads_of,
@@ -75,10 +75,15 @@ def test_a_study_has_the_figures_that_are_made_of_it():
     assert reads_of(MADE_UP, PUBLISHED) == ["changes"]
 
 
-def test_an_exhibit_of_certain_methods_is_made_where_all_of_them_are():
-    exhibits = MADE_UP | {"d": Exhibit(("changes",), methods=("choice", "choice_raw"))}
-    assert list(of_methods(exhibits, ["choice", "continuation_sum"])) == ["a", "b", "c"]
-    assert list(of_methods(exhibits, ["choice_raw", "choice"])) == ["a", "b", "c", "d"]
+def test_an_exhibit_of_certain_methods_or_a_section_is_made_where_the_config_has_them():
+    exhibits = MADE_UP | {
+        "d": Exhibit(("changes",), methods=("choice", "choice_raw")),
+        "e": Exhibit(("stages",), needs="ladders"),
+    }
+    config = {"methods": ["choice", "continuation_sum"], "ladders": {}}
+    assert list(of_config(exhibits, config)) == ["a", "b", "c"]
+    config = {"methods": ["choice_raw", "choice"], "ladders": {"L": ["x", "y", "z"]}}
+    assert list(of_config(exhibits, config)) == ["a", "b", "c", "d", "e"]
 
 
 def test_a_figure_is_made_for_each_of_its_values():

@@ -36,6 +36,7 @@ GOOD: dict[str, Any] = {
         "One": {"base": "base", "aligned": "tuned"},
         "Two": {"base": "tuned", "aligned": "again"},
     },
+    "ladders": {"Three": ["base", "tuned", "again"]},
     "tasks": {
         "first": {
             "continuation": "arc_easy",
@@ -138,7 +139,9 @@ def wrong_kinds(draw: random.Random) -> Iterator[Case]:
 def unknown_keys(draw: random.Random) -> Iterator[Case]:
     """A key spelled backwards, or a strange one, in every mapping of fixed keys."""
     for path, value in nodes(GOOD):
-        free = path in {("models",), ("pairs",), ("tasks",), ("letters",)}
+        free = path in {
+            (section,) for section in ("models", "pairs", "ladders", "tasks", "letters")
+        }
         if not isinstance(value, dict) or free:
             continue
         key = draw.choice(list(value))
@@ -152,7 +155,6 @@ def missing_keys() -> Iterator[Case]:
     for path in [
         ("study",),
         ("models",),
-        ("pairs",),
         ("tasks",),
         ("models", "base", "path"),
         ("models", "tuned", "hub"),
@@ -211,6 +213,13 @@ def bad_names() -> Iterator[Case]:
         (("models", "tuned", "revision"), "--upload-pack=touch pwned"),
         (("models", "tuned", "gguf_file"), "../name.gguf"),
         (("models", "base", "path"), ""),
+        (("models", "asked", "chat_template"), False),
+        (("models", "asked", "chat_template"), {}),
+        (("ladders", "Three"), ["base"]),
+        (("ladders", "Three"), ["base", "nobody", "again"]),
+        (("ladders", "Three"), ["base", "tuned", "base"]),
+        (("ladders", "Three"), ["base", "again", "asked"]),  # one checkpoint
+        (("ladders", "One"), ["base", "tuned", "again"]),  # a pair's name
         (("models", "base", "path"), "data\0base"),
         (("models", "base", "path"), "data/\x1b[31mbase"),
         (("tasks", "first", "data", "file"), "a\nb"),

@@ -10,6 +10,7 @@ from alignment_calibration.contract.pairs import (
     CHANGES,
     DECOMPOSITION,
     EFFECTS,
+    LADDER_STAGES,
     LETTER_PARTS,
     MAP_PARTS,
     MULTIVERSE,
@@ -17,6 +18,7 @@ from alignment_calibration.contract.pairs import (
     RANK_PROBABILITIES,
     REMEDIED,
     REMEDY_EFFECTS,
+    TRENDS,
 )
 from alignment_calibration.pairs.multiverse import universes
 from alignment_calibration.pairs.ranks import rank_correlations, rank_pairs
@@ -111,6 +113,7 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
         "sce_audit": _sce_audit(pair_names, task_names, methods, random),
         "audit": _published_sce(pair_names, task_names, methods, random),
         "metrics": _metrics(changes),
+        **_ladders(changes),
         "as_published": changes[CHANGES.names],
         "rank_agreement": make_agreement(changes),
         "rank_correlations": rank_correlations(changes),
@@ -130,6 +133,36 @@ def _metrics(changes):
         for stage in ("base", "aligned")
     ]
     return pd.concat(frames, ignore_index=True)[ALL_METRICS.names]
+
+
+def _ladders(changes):
+    """A ladder of two steps for each pair, each step half of the change."""
+    halves = changes.assign(change=changes["change"] / 2, rank=pd.NA)
+    steps = [
+        halves.assign(pair=[f"{pair}~{one}~{other}" for pair in halves["pair"]])
+        for one, other in (("base", "sft"), ("sft", "dpo"))
+    ]
+    trends = changes.rename(
+        columns={"pair": "ladder", "change_ci_low": "ci_low", "change_ci_high": "ci_high"}
+    ).assign(stages=3, trend=changes["change"] / 2, debiased=changes["change"] / 2 - 0.01)
+    means = changes.groupby(["pair", "method", "metric"])[["base", "aligned"]].mean().reset_index()
+    stages = [
+        means.assign(ladder=means["pair"], number=number, model=model, tasks=2, value=value).assign(
+            debiased=value - 0.01, ci_low=value - 0.02, ci_high=value + 0.02
+        )
+        for number, (model, value) in enumerate(
+            {
+                "base": means["base"],
+                "sft": (means["base"] + means["aligned"]) / 2,
+                "dpo": means["aligned"],
+            }.items()
+        )
+    ]
+    return {
+        "steps": pd.concat(steps, ignore_index=True)[CHANGES.names],
+        "stages": pd.concat(stages, ignore_index=True)[LADDER_STAGES.names],
+        "trends": trends[TRENDS.names],
+    }
 
 
 def _map_parts(changes):

@@ -29,7 +29,7 @@ rule permutations:
         ),
         origin=lambda w: origin(
             rules.permutations.params.slice,
-            given_confidences(STUDY["pairs"][w.pair].values()),
+            given_confidences(CONTRASTED[w.pair].values()),
         ),
     script:
         "../scripts/permutations.py"
@@ -66,7 +66,7 @@ rule changes:
     params:
         code=code("changes"),
         slice=statistics_slice(
-            "permutations", "seed", models=MODELS, pairs=STUDY["pairs"]
+            "permutations", "seed", models=MODELS, pairs=STUDY["pairs"], steps=STEPS
         ),
         origin=lambda w: origin(
             rules.changes.params.slice,

@@ -21,7 +21,7 @@ from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     PUBLISHED,
-    of_methods,
+    of_config,
     of_study,
     pages,
     reads_of,
@@ -29,6 +29,7 @@ from alignment_calibration.report.registry import (
 from alignment_calibration.scoring.backends import identity_settings
 from alignment_calibration.study import config as study_config
 from alignment_calibration.study.chats import CHATS, chat_of, chat_options
+from alignment_calibration.study.ladders import same_checkpoint, steps_of
 from alignment_calibration.study.vocabulary import PROMPTS as PROMPT_KEYS
 from alignment_calibration.study.vocabulary import STAGES, prompts_of
 
@@ -62,8 +63,11 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 TASKS = list(STUDY["tasks"])
 PAIRS = list(STUDY["pairs"])
+# The steps of ladders: pairs as well, but not for ranks and claims, which wholes have.
+STEPS = steps_of(STUDY["ladders"])
+CONTRASTED = STUDY["pairs"] | STEPS
 MODELS = list(
-    dict.fromkeys(pair[stage] for pair in STUDY["pairs"].values() for stage in STAGES)
+    dict.fromkeys(pair[stage] for pair in CONTRASTED.values() for stage in STAGES)
 )
 PROMPTS = {
     task: [
@@ -76,10 +80,9 @@ PROMPTS = {
 # The tasks and prompts of a model's cells, in this order.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
-# The figures and tables that a study with these methods can have.
+# The figures and tables that a study with this config can have.
 FIGURES, TABLES = (
-    of_methods(exhibits, STUDY["methods"])
-    for exhibits in (registry.FIGURES, registry.TABLES)
+    of_config(exhibits, STUDY) for exhibits in (registry.FIGURES, registry.TABLES)
 )
 SCORED = [model for model in MODELS if source_of(STUDY["models"][model]).scored]
 # By somebody else, before.
@@ -125,7 +128,7 @@ wildcard_constraints:
     study=one_of([STUDY["study"], PUBLISHED]),
     model=one_of(MODELS),
     task=one_of(TASKS),
-    pair=one_of(PAIRS),
+    pair=one_of(CONTRASTED),
     prompt=one_of(PROMPT_KEYS),
     chat=one_of(CHATS),
 
@@ -247,6 +250,7 @@ def given_aggregates():
     """What the config says of the files that are made of all models or pairs."""
     steps = (
         "changes",
+        "ladders",
         "explanations",
         "letter_parts",
         "option_order",
@@ -513,7 +517,7 @@ def statistics_slice(*keys, **more):
 def of_pair(stage, folder="confidences"):
     """A file of one stage of a pair for each task, in the order of the tasks."""
     return lambda w: [
-        f"{RESULTS}/{folder}/{STUDY['pairs'][w.pair][stage]}/{task}.parquet"
+        f"{RESULTS}/{folder}/{CONTRASTED[w.pair][stage]}/{task}.parquet"
         for task in TASKS
     ]
 

@@ -11,6 +11,7 @@ rule export:
             *(receipt for model in MODELS for receipt in receipts(model)),
             *expand(rules.confidences.output, model=MODELS),
             *rules.changes.output,
+            *(rules.ladders.output if STEPS else []),
             *rules.explanations.output,
             *rules.multiverse.output,
             rules.run_summary.output.summary,
@@ -43,6 +44,7 @@ if STUDY["scored"]:
     ruleorder: taken_questions > questions > sampled_questions
     ruleorder: taken_cells > models > sampled_models
     ruleorder: taken_cells > sampled_cells
+    ruleorder: taken_chats > chats
 
     if STUDY["scoring"]["load_once"]:
 
@@ -54,6 +56,7 @@ if STUDY["scored"]:
 
     localrules:
         taken_questions,
+        taken_chats,
         taken_cells,
 
     rule taken_questions:
@@ -72,6 +75,19 @@ if STUDY["scored"]:
             code=code("scored"),
         script:
             "../scripts/scored.py"
+
+    use rule taken_questions as taken_chats with:
+        input:
+            records=RECORDS,
+            files=lambda w: [
+                f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.{w.chat}.parquet"
+            ],
+        output:
+            f"{RESULTS}/questions/{{task}}/{{prompt}}.{{chat}}.parquet",
+        log:
+            f"{LOGS}/questions/{{task}}/{{prompt}}.{{chat}}.log",
+        benchmark:
+            f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.{{chat}}.tsv"
 
     rule taken_cells:
         input:

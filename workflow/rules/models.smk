@@ -1,6 +1,6 @@
 # Models: checkpoints found, checked, hashed, and downloaded where they come from the hub. One of
 # the two steps that may touch a network.
-from alignment_calibration.inputs.checkpoints import check_local, same_checkpoint
+from alignment_calibration.inputs.checkpoints import check_local
 
 
 localrules:

@@ -12,7 +12,14 @@ rule plan:
     params:
         code=code("plan"),
         study=config_slice(
-            "study", "models", "pairs", "tasks", "methods", "statistics", "plan"
+            "study",
+            "models",
+            "pairs",
+            "ladders",
+            "tasks",
+            "methods",
+            "statistics",
+            "plan",
         ),
         results=RESULTS,
     script:

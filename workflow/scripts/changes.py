@@ -18,6 +18,7 @@ if __name__ == "__main__":
             metrics=dict(zip(params["models"], snakemake.input.metrics, strict=True)),
             reliability=dict(zip(params["models"], snakemake.input.reliability, strict=True)),
             pairs=params["pairs"],
+            steps=params["steps"],
             permutations=snakemake.input.permutations,
             permuting=Permuting.of(params["statistics"]),
             outputs=dict(snakemake.output.items()),

@@ -11,7 +11,7 @@ Student's t with one degree of freedom less than questions, for the normal ones 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,13 +128,18 @@ def change(base: Estimate, aligned: Estimate, rate: float = 0.0) -> Estimate:
     With a rate, what is above 0 if and only if the change rate is above that rate (and below 0 if
     it is below): no division by a base that may be 0.
     """
-    factor = 1 + rate
+    return combined((aligned, base), (1, -(1 + rate)))
+
+
+def combined(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """The sum of estimates from the same questions in the same order, each times its weight."""
+    terms = list(zip(estimates, weights, strict=True))
     return Estimate(
-        aligned.value - factor * base.value,
-        aligned.debiased - factor * base.debiased,
-        aligned.bias_low - factor * base.bias_high,
-        aligned.bias_high - factor * base.bias_low,
-        aligned.contributions - factor * base.contributions,
+        sum(weight * estimate.value for estimate, weight in terms),
+        sum(weight * estimate.debiased for estimate, weight in terms),
+        sum(min(weight * e.bias_low, weight * e.bias_high) for e, weight in terms),
+        sum(max(weight * e.bias_low, weight * e.bias_high) for e, weight in terms),
+        np.sum([weight * estimate.contributions for estimate, weight in terms], axis=0),
     )
 
 

@@ -11,10 +11,12 @@ Made by `make files` from the contract, `workflow/alignment_calibration/contract
 
 All lie below `results/{study}/`; names in braces are slugs of the config. Parquet files are read
 by pandas, polars, DuckDB, R's arrow and others; [examples/own_figure.py](examples/own_figure.py)
-starts from some. `metrics.csv` and `changes.csv` have the columns of the Parquet files beside them,
-with ten digits. `audit.parquet` is of the published study only, which has few of the others. Not
-described here, since they are for people: `tables/`, `captions/`, `logs/`, `benchmarks/` and
-`report.zip`; nor `models/{model}/`, a checkpoint converted from GGUF.
+starts from some. `steps.parquet`, `stages.parquet` and `trends.parquet` are of studies with a
+ladder of several steps; a step is a pair without a rank. `metrics.csv`, `changes.csv` and
+`steps.csv` have the columns of the Parquet files beside them, with ten digits. `audit.parquet` is
+of the published study only, which has few of the others. Not described here, since they are for
+people: `tables/`, `captions/`, `logs/`, `benchmarks/` and `report.zip`; nor `models/{model}/`, a
+checkpoint converted from GGUF.
 
 A metric has its own unit: nats (`nll`), or a share such as accuracy and the errors of calibration.
 Intervals are meant to hold the truth 95 times of 100, and do where `ci_covers` says so; an end that

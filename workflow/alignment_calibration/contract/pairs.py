@@ -481,3 +481,54 @@ MULTIVERSE: Final = table(
         "undecided": Column(pa.float64(), "the other contrasts", *_SHARE_OF_CONTRASTS),
     },
 )  # fmt: skip
+
+_LADDER: Final = Column(pa.string(), "ladder, by its name in the config")
+_ENDS: Final = {
+    "ci_low": Column(pa.float64(), "lower end of its 95 % interval", OF_METRIC, "no interval"),
+    "ci_high": Column(pa.float64(), "upper end of its 95 % interval", OF_METRIC, "no interval"),
+}
+
+LADDER_STAGES: Final = table(
+    "A method and metric at one model of a ladder, as mean over tasks; sorted by ladder, method, "
+    "metric, number",
+    {
+        "ladder": _LADDER,
+        **keys("method", "metric"),
+        "number": Column(pa.int64(), "place of the model in its ladder", "index from 0"),
+        **keys("model"),
+        "tasks": Column(pa.int64(), "over which the mean is", "tasks"),
+        "value": Column(pa.float64(), "the mean of the metric", OF_METRIC, "undefined on a task"),
+        "debiased": Column(
+            pa.float64(), "the mean less its estimated bias", OF_METRIC, _NO_ESTIMATE
+        ),
+        **_ENDS,
+    },
+)
+
+TRENDS: Final = table(
+    "A task, method and metric of a ladder; sorted by ladder and them",
+    {
+        "ladder": _LADDER,
+        **keys("task", "method", "metric"),
+        "stages": Column(pa.int64(), "models of the ladder", "models"),
+        "trend": Column(
+            pa.float64(), "slope of the line fitted to its models' values: change per stage",
+            f"{OF_METRIC}, per stage", "a value is missing",
+        ),
+        "debiased": Column(
+            pa.float64(), "the trend less its estimated bias", f"{OF_METRIC}, per stage",
+            _NO_ESTIMATE,
+        ),
+        **_ENDS,
+        "ci_covers": Column(pa.bool_(), "whether such intervals were seen to hold the truth"),
+        "p_value": Column(pa.float64(), "of no trend, two-sided", PROBABILITY, "not tested"),
+        "q_value": Column(
+            pa.float64(),
+            "p_value adjusted over the ladders and tasks of the method and metric "
+            "(Benjamini-Hochberg)",
+            PROBABILITY,
+            "not tested",
+        ),
+        "n": _N,
+    },
+)  # fmt: skip

@@ -65,12 +65,6 @@ def resolve(
     write_json(output, {"model": slug, "spec": dict(spec), **found, **template})
 
 
-def same_checkpoint(one: Spec, other: Spec) -> bool:
-    """Whether two specs name the same files; they may be run differently."""
-    keys = ("path", "hub", "revision", "gguf_file", "trust_remote_code")
-    return all(one.get(key) == other.get(key) for key in keys)
-
-
 def _checkpoint(slug: str, spec: Spec, converted: str | Path) -> dict[str, Any]:
     """Revision, path and files of a checkpoint, found complete."""
     where = f"models.{slug}"

@@ -71,7 +71,9 @@ def report(study: Config, results: str | Path) -> str:
     """
     gpu, utilisation = study["plan"]["gpu"], study["plan"]["utilisation"]
     pairs = study["pairs"].values()
-    used = sorted({pair[stage] for pair in pairs for stage in ("base", "aligned")})
+    used = sorted(
+        {slug for pair in pairs for slug in pair.values()}.union(*study["ladders"].values())
+    )
     prompts = prompts_of(study["methods"])
     cells = {
         (task, prompt): load_of(Path(results) / "questions" / task / f"{prompt}.parquet")

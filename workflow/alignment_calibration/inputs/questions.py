@@ -168,7 +168,7 @@ def _without_contexts(task: Any, limit: int | None, chat: str | None) -> Iterato
 
 
 #: How a task is put by a prompt that does not put it as it stands.
-_PUT: Final[dict[str, Callable[[Any, int | None], Iterator[Row]]]] = {
+_PUT: Final[dict[str, Callable[[Any, int | None, str | None], Iterator[Row]]]] = {
     UNCONDITIONAL: _without_contexts,
     CHOICE_CYCLIC: partial(rotations, rows_of=rows_of),
 }

@@ -53,7 +53,9 @@ def turned(document: Document, columns: Sequence[str], by: int) -> dict[str, Any
     return {**document, **dict(zip(columns, [*values[by:], *values[:by]], strict=True))}
 
 
-def rotations(task: Any, limit: int | None, rows_of: Any) -> Iterator[dict[str, Any]]:
+def rotations(
+    task: Any, limit: int | None, chat: str | None, rows_of: Any
+) -> Iterator[dict[str, Any]]:
     """The rows of every rotation of a task's questions: rotation r lists option r first.
 
     Rows are those of a question each, `@` and the rotation behind its id. Few-shot examples stay as
@@ -62,6 +64,7 @@ def rotations(task: Any, limit: int | None, rows_of: Any) -> Iterator[dict[str, 
     Args:
         task: built lm-eval task.
         limit: first documents taken.
+        chat: name of the chat that contexts are to be; None for text.
         rows_of: makes the rows of the task as it stands.
 
     Raises:
@@ -73,7 +76,7 @@ def rotations(task: Any, limit: int | None, rows_of: Any) -> Iterator[dict[str, 
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     documents = list(islice(task.eval_docs, limit))
-    first = [list(rows) for _, rows in groupby(rows_of(task, limit), _question)]
+    first = [list(rows) for _, rows in groupby(rows_of(task, limit, chat), _question)]
     for by in range(max(map(len, first))):
         task.documents = [
             turned(document, columns, by % len(rows))
@@ -81,7 +84,7 @@ def rotations(task: Any, limit: int | None, rows_of: Any) -> Iterator[dict[str, 
         ]
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
         for as_is, (question, rows) in zip(
-            first, groupby(rows_of(task, limit), _question), strict=True
+            first, groupby(rows_of(task, limit, chat), _question), strict=True
         ):
             count = len(as_is)
             if by >= count:

@@ -236,6 +236,7 @@ def write_changes(
     metrics: Mapping[str, str | Path],
     reliability: Mapping[str, str | Path],
     pairs: Mapping[str, Mapping[str, str]],
+    steps: Mapping[str, Mapping[str, str]],
     permutations: Sequence[str | Path],
     permuting: Permuting,
     outputs: Mapping[str, str | Path],
@@ -245,6 +246,7 @@ def write_changes(
     Args:
         metrics, reliability: files of each model.
         pairs: `base` and `aligned` model of each pair.
+        steps: the same of each step of a ladder, of which the metrics alone are written here.
         permutations: permutations files, one of each pair.
         permuting: of the ranks of the pairs.
         outputs: Parquet files `metrics`, `reliability`, `changes`, `estimates`,
@@ -257,7 +259,7 @@ def write_changes(
     """
     replicates = read_changes(metrics, pairs)
     changes = changes_of_pairs(replicates, permutations)
-    values = join_metrics(metrics, pairs)
+    values = join_metrics(metrics, {**pairs, **steps})
     diagrams = {model: read_frame(path, MODEL_RELIABILITY) for model, path in reliability.items()}
     write_csv(outputs["metrics_csv"], values)
     write_csv(outputs["changes_csv"], changes)
@@ -278,10 +280,12 @@ def write_changes(
 
 def _estimates(metrics: pd.DataFrame) -> "pd.Series[Any]":
     """The estimates of rows of the MODEL_METRICS contract, None for metrics without."""
-    return pd.Series([_estimate(row) for row in metrics.itertuples()], metrics.index, dtype=object)
+    found = [estimate_of(row) for row in metrics.itertuples()]
+    return pd.Series(found, metrics.index, dtype=object)
 
 
-def _estimate(row: Any) -> Estimate | None:
+def estimate_of(row: Any) -> Estimate | None:
+    """The estimate in a row of the MODEL_METRICS contract; None for a metric without."""
     if row.contributions is None:
         return None
     contributions = np.asarray(row.contributions, dtype=np.float64)

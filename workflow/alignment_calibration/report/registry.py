@@ -11,7 +11,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 #: The study of the published numbers. (No config may use its name.)
 PUBLISHED: Final = "published"
@@ -30,6 +30,7 @@ class Exhibit:
             where there are no resamples.
         own: whether it is made of the config's study.
         published: whether it is made of the published study.
+        needs: section of the config without which the study has nothing to show there.
         each: columns of what it reads; it is made once for every combination of their values, from
             the rows that have them.
         primary: whether it shows the primary analysis first (`study.settings.Primary`, given to its
@@ -41,6 +42,7 @@ class Exhibit:
     optional: tuple[str, ...] = ()
     own: bool = True
     published: bool = False
+    needs: str = ""
     each: tuple[str, ...] = ()
     primary: bool = False
     methods: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ FIGURES: Final = {
         ("changes", "rank_probabilities"), optional=("rank_probabilities",), published=True
     ),
     "accuracy_calibration": Exhibit(("changes",), published=True),
+    "ladders": Exhibit(("stages",), needs="ladders"),
     "temperature": Exhibit(("remedies",)),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
@@ -71,6 +74,7 @@ TABLES: Final = {
         optional=("estimates", "rates_by_method"),
         published=True,
     ),
+    "ladders": Exhibit(("trends", "steps"), needs="ladders"),
     "models": Exhibit(("metrics",), primary=True),
     "map_parts": Exhibit(("map_parts",)),
     "decomposition": Exhibit(("decomposition",)),
@@ -85,9 +89,13 @@ TABLES: Final = {
 }
 
 
-def of_methods(exhibits: Mapping[str, Exhibit], methods: Sequence[str]) -> dict[str, Exhibit]:
-    """Those that can be made of a study with these methods, by name."""
-    return {name: each for name, each in exhibits.items() if set(each.methods) <= set(methods)}
+def of_config(exhibits: Mapping[str, Exhibit], config: Mapping[str, Any]) -> dict[str, Exhibit]:
+    """Those that can be made of a study with this config, by name."""
+    return {
+        name: each
+        for name, each in exhibits.items()
+        if set(each.methods) <= set(config["methods"]) and (not each.needs or config[each.needs])
+    }
 
 
 def of_study(exhibits: Mapping[str, Exhibit], study: str) -> dict[str, Exhibit]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from alignment_calibration.errors import UserError, run_cli, shorten
 from alignment_calibration.study.explain import suggest, violation
+from alignment_calibration.study.ladders import steps_of, unfit_ladders, wholes_of, with_steps
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.settings import USUAL
 from alignment_calibration.study.strict_yaml import plain, read_yaml
@@ -47,6 +48,8 @@ def load(files: Sequence[str | Path], overrides: Mapping[str, Any], schema: str 
 def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
     """A copy of `config` with the schema's defaults, found to be complete and consistent.
 
+    The ladders from end to end are among its pairs, and `ladders` has those of several steps.
+
     Raises:
         UserError: one line with the key's path, what was found and what is allowed.
     """
@@ -58,6 +61,10 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
         asked = {prompt: task.get(key) for prompt, key in PROMPTS.items()}
         for prompt, names in asked.items():
             task[prompt] = [names] if isinstance(names, str) else names
+    for problem in unfit_ladders(config, suggest):
+        raise UserError(f"{source}: {problem}")
+    config["pairs"] |= wholes_of(config["ladders"])
+    config["ladders"] = with_steps(config["ladders"])
     primary = config["statistics"]["primary"]
     for key, measured in (("metric", config["metrics"]), ("method", config["methods"])):
         usual = getattr(USUAL, key)
@@ -86,7 +93,7 @@ def _inconsistencies(config: Config) -> Iterator[str]:
                 )
         if pair["base"] == pair["aligned"]:
             yield f"pairs.{name}: base and aligned are the same model, {pair['base']!r}"
-    yield from _descent_in_a_circle(config["pairs"])
+    yield from _descent_in_a_circle(config["pairs"] | steps_of(config["ladders"]))
     prompts = prompts_of(config["methods"])
     for prompt in prompts:
         if not any(task[prompt] for task in config["tasks"].values()):

@@ -10,6 +10,7 @@ from alignment_calibration.report.tables.cells import (
     value_cell,
 )
 from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.ladders import shown_pair
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS, STAGES
 
@@ -51,7 +52,8 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
                     header=("task", "pair", "stage", *header, *last),
                     rows=tuple(
                         (
-                            *key,
+                            key[0],
+                            shown_pair(key[1]),
                             stage,
                             *(texts.get((method, *key, stage, n), MISSING) for n in block),
                             *(cut.get((method, *key, stage), MISSING) for _ in last),

@@ -1,0 +1,83 @@
+"""Metrics by stage of training: what SFT, preferences and rewards do, one after the other."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.report.figures import style
+from alignment_calibration.report.tables.cells import in_order
+from alignment_calibration.study.vocabulary import METHODS
+
+#: Inches: of a line of panels, of title and axis labels.
+_PANEL = 1.2
+_MARGIN = 0.55
+#: Most metrics shown; of more, those that come first in the registry.
+_MOST = 6
+
+
+def draw(stages: pd.DataFrame) -> Figure:
+    """A panel per metric and method, a line per ladder.
+
+    Args:
+        stages: rows of LADDER_STAGES.
+    """
+    metrics = in_order(stages["metric"], METRICS)[:_MOST]
+    methods = in_order(stages["method"], METHODS)
+    marks = style.pair_marks(stages["ladder"])
+    with style.styled():
+        width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
+        legend = 0.16 * (1 + len(marks) // 4)
+        height = min(_PANEL * len(metrics) + _MARGIN + legend, style.PAGE_HEIGHT)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        grid = figure.subplots(len(metrics), len(methods), squeeze=False, sharex=True)
+        for line, metric in zip(grid, metrics, strict=True):
+            percent = METRICS[metric].unit != "nats"
+            for axes, method in zip(line, methods, strict=True):
+                shown = stages[(stages["metric"] == metric) & (stages["method"] == method)]
+                if shown["value"].isna().all():
+                    style.say(axes, "not in this study")
+                for number, (ladder, mark) in enumerate(marks.items()):
+                    of_ladder = shown[shown["ladder"] == ladder].sort_values("number")
+                    # Beside each other, so that intervals of one stage do not cover each other.
+                    places = of_ladder["number"] + 0.08 * (number - (len(marks) - 1) / 2)
+                    scale = 100 if percent else 1
+                    axes.plot(places, scale * of_ladder["value"], **mark.settings)
+                    axes.vlines(
+                        places,
+                        scale * of_ladder["ci_low"],
+                        scale * of_ladder["ci_high"],
+                        color=mark.colour,
+                        linewidth=0.7,
+                    )
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.set_xticks(np.arange(int(stages["number"].max()) + 1))
+                axes.margins(x=0.15)
+                axes.locator_params(axis="y", nbins=4)
+            unit = "%" if percent else "nats"
+            line[0].set_ylabel(f"{style.metric_name(metric)} ({unit})")
+        for axes, method in zip(grid[0], methods, strict=True):
+            axes.set_title(style.method_name(method))
+        for axes in grid[-1]:
+            axes.set_xlabel("stage of training")
+        style.legend_beneath(
+            figure, [Line2D([], [], label=name, **mark.settings) for name, mark in marks.items()]
+        )
+    return figure
+
+
+def numbers(stages: pd.DataFrame) -> dict[str, Any]:
+    """What the caption says of this run: the models of each ladder."""
+    return {
+        "ladders": [
+            {
+                "name": str(name),
+                "models": list(dict.fromkeys(rows.sort_values("number")["model"])),
+            }
+            for name, rows in stages.groupby("ladder")
+        ]
+    }
