@@ -4,7 +4,7 @@
 rule option_order:
     input:
         receipts=[receipts(model) for model in MODELS],
-        questions=question_files(),
+        questions=[file for model in MODELS for file in question_files(model)],
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
     output:
         f"{RESULTS}/option_order.parquet",
@@ -28,7 +28,7 @@ rule option_order:
                 rules.option_order.params.slice,
                 rules.option_order.params.identities(w),
             ],
-            given_questions(),
+            given_questions(*MODELS),
         ),
     script:
         "../scripts/option_order.py"

@@ -15,13 +15,13 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         params, given = json.loads(snakemake.params.slice), snakemake.input
         settings = map(json.loads, snakemake.params.identities)
-        found = iter(given.receipts)
+        found, asked = iter(given.receipts), iter(given.questions)
         write_option_order(
             cells={
                 model: identified_cells(
                     params["cells"],
                     [next(found) for _ in params["cells"]],
-                    given.questions,
+                    [next(asked) for _ in params["cells"]],
                     record,
                     setting,
                 )
