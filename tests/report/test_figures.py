@@ -17,8 +17,8 @@ from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
 from alignment_calibration.report.registry import FIGURES
-from alignment_calibration.report.tidy import frames_of
-from alignment_calibration.study.settings import Resampling
+from alignment_calibration.report.tidy import frames_of, shown_first
+from alignment_calibration.study.settings import USUAL, Resampling
 from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.made_changes import make_changes
 from tests.support.made_study import DEFAULT_METHODS, TASKS, make_study
@@ -37,7 +37,7 @@ def module(name):
 
 
 def draw(name, study):
-    return module(name).draw(*frames_of(FIGURES[name], study))
+    return module(name).draw(*frames_of(FIGURES[name], study), **shown_first(FIGURES[name], USUAL))
 
 
 def predictions(sharpness, questions=200, seed=0):
@@ -167,7 +167,8 @@ def test_missing_panels_are_named():
 def test_captions_fill_for_every_study(name, pairs, tasks, methods, tmp_path):
     study = make_study(pairs, tasks, methods=methods) | {"reliability": reliability_rows(tasks)}
     shown = [study[read] for read in FIGURES[name].reads]
-    write_caption(CAPTIONS / f"{name}.rst", module(name).numbers(*shown), tmp_path / "caption.rst")
+    numbers = module(name).numbers(*shown, **shown_first(FIGURES[name], USUAL))
+    write_caption(CAPTIONS / f"{name}.rst", numbers, tmp_path / "caption.rst")
     assert (tmp_path / "caption.rst").read_text().startswith("**")
 
 

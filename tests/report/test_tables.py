@@ -339,12 +339,15 @@ def test_headline_shows_means_in_points_and_what_worsens():
             "tasks_worse": pd.array([10, None, 8], dtype="Int64"),
         }
     )
-    text = markdown(headline.table(effects, USUAL))
-    assert rows_of(text)[2:] == [
-        ["ece", "choice", "5.0 (debiased 3.0) [1.0, 4.0]", "5 of 7", "8 of 10"],
-        ["accuracy", "choice", "−2.0 [−3.0, −1.0]", "6 of 7", "10 of 10"],
-        ["confidence", "choice", "3.0 [−1.0, 7.0]", MISSING, MISSING],
+    of_pairs = effects.iloc[2:].assign(pair="X", tasks_worse=pd.array([8], dtype="Int64"))
+    of_parts = effects.iloc[[2, 2]].assign(part=["map", "whole"], mean_change=[0.02, 0.05])
+    text = markdown(headline.table(effects, of_pairs, of_parts, USUAL))
+    assert rows_of(text)[2:5] == [
+        ["ece", "choice", "5.0 (debiased 3.0) [1.0, 4.0]", "2.0 [1.0, 4.0]", "5 of 7", "8 of 10"],
+        ["accuracy", "choice", "−2.0 [−3.0, −1.0]", MISSING, "6 of 7", "10 of 10"],
+        ["confidence", "choice", "3.0 [−1.0, 7.0]", MISSING, MISSING, MISSING],
     ]
+    assert rows_of(text)[7:] == [["X", "5.0 (debiased 3.0) [1.0, 4.0]", "8 of 10"]]
     assert "**3.0 [" not in text
     assert "**−2.0 [" in text
 
@@ -363,7 +366,9 @@ def test_the_primary_analysis_stands_first(name):
     of_methods = [text for text in columns if "continuation" in text or text == "choice"]
     assert "continuation_min" in of_methods[0]
     assert "sce under continuation_min, the primary analysis" in table.notes[0]
-    assert "primary" not in "".join(make_table(name, make_study(2, 2), Primary("x", "y")).notes)
+    assert "primary" not in "".join(
+        make_table(name, make_study(2, 2), Primary("brier", "choice")).notes
+    )
 
 
 def test_model_table_tells_where_contexts_were_cut():

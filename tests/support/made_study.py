@@ -12,9 +12,11 @@ from alignment_calibration.contract.pairs import (
     EFFECTS,
     LADDER_STAGES,
     LETTER_PARTS,
+    MAP_EFFECTS,
     MAP_PARTS,
     MULTIVERSE,
     OPTION_ORDER,
+    PAIR_EFFECTS,
     RANK_PROBABILITIES,
     REMEDIED,
     REMEDY_EFFECTS,
@@ -103,7 +105,9 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
     return {
         "changes": changes[CHANGES.names],
         "alignment_effects": _effects(changes),
+        "pair_effects": _pair_effects(changes),
         "map_parts": _map_parts(changes),
+        "map_effects": _map_effects(changes),
         "decomposition": _decomposition(changes),
         "letter_parts": _letter_parts(changes),
         "option_order": _option_order(pair_names, task_names, random),
@@ -226,6 +230,32 @@ def _option_order(pairs, tasks, random):
             ends = [number for value in values for number in (value, value - 0.02, value + 0.02)]
             rows.append((pair, task, letter, *ends, 1000))
     return pd.DataFrame(rows, columns=OPTION_ORDER.names)
+
+
+def _pair_effects(changes):
+    frame = changes.groupby(["pair", "method", "metric"])["change"].mean().rename("mean_change")
+    frame = frame.reset_index().assign(tasks=changes["task"].nunique(), tasks_worse=1)
+    frame = frame.assign(
+        mean_debiased=frame["mean_change"],
+        ci_low=frame["mean_change"] - 0.02,
+        ci_high=frame["mean_change"] + 0.02,
+        share_worse=1 / changes["task"].nunique(),
+    )
+    return frame[PAIR_EFFECTS.names]
+
+
+def _map_effects(changes):
+    parts = _map_parts(changes)
+    frame = parts.groupby(["method", "metric", "part"])["change"].mean().rename("mean_change")
+    frame = frame.reset_index().assign(
+        pairs=changes["pair"].nunique(), tasks=changes["task"].nunique()
+    )
+    frame = frame.assign(
+        mean_debiased=frame["mean_change"],
+        ci_low=frame["mean_change"] - 0.02,
+        ci_high=frame["mean_change"] + 0.02,
+    )
+    return frame[MAP_EFFECTS.names]
 
 
 def _effects(changes):

@@ -359,7 +359,12 @@ def figures_slice(study):
     """What decides a study's figures beside what they read, as one string."""
     reads = reads_of(FIGURES, study)
     return canonical_json(
-        {"pages": figure_pages(study), "reads": reads, "notes": notes(study)}
+        {
+            "pages": figure_pages(study),
+            "reads": reads,
+            "notes": notes(study),
+            "primary": STUDY["statistics"]["primary"],
+        }
     )
 
 

@@ -15,6 +15,7 @@ rule explanations:
         remedies=f"{RESULTS}/remedies.parquet",
         decomposition=f"{RESULTS}/decomposition.parquet",
         map_parts=f"{RESULTS}/map_parts.parquet",
+        map_effects=f"{RESULTS}/map_effects.parquet",
         sce_audit=f"{RESULTS}/sce_audit.parquet",
     log:
         f"{LOGS}/explanations.log",

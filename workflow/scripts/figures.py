@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from alignment_calibration.errors import logged
 from alignment_calibration.files.origin import made_from
 from alignment_calibration.report.figures.step import write_figures
+from alignment_calibration.study.settings import Primary
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,6 +18,7 @@ if __name__ == "__main__":
         write_figures(
             params["pages"],
             tidy,
+            Primary.of(params["primary"]),
             snakemake.input.templates,
             *(files.pdf, files.png, files.caption),
             notes=params["notes"],

@@ -32,6 +32,7 @@ FILES: Final = {
     "remedies.parquet": pairs.REMEDY_EFFECTS,
     "decomposition.parquet": pairs.DECOMPOSITION,
     "map_parts.parquet": pairs.MAP_PARTS,
+    "map_effects.parquet": pairs.MAP_EFFECTS,
     "letter_parts.parquet": pairs.LETTER_PARTS,
     "option_order.parquet": pairs.OPTION_ORDER,
     "multiverse/{pair}.parquet": pairs.PAIR_MULTIVERSE,

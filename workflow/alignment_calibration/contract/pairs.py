@@ -393,6 +393,19 @@ MAP_PARTS: Final = table(
     },
 )
 
+MAP_EFFECTS: Final = table(
+    "A method, metric (ece or sce) and part as in map_parts: its mean over all pairs and tasks, "
+    "with intervals as in alignment_effects",
+    {
+        **keys("method", "metric"),
+        "part": Column(pa.string(), "`whole`, `map`, `confidences` or `unshared`"),
+        "pairs": Column(pa.int64(), "number of pairs", "pairs"),
+        "tasks": Column(pa.int64(), "number of tasks", "tasks"),
+        "mean_change": Column(pa.float64(), "what the part adds to the mean change", OF_METRIC),
+        **_MEAN,
+    },
+)
+
 LETTER_PARTS: Final = table(
     "A part of a change under `choice_raw` that adds up to it, of a pair, task and metric; only in "
     "studies with the methods `choice` and `choice_raw`",

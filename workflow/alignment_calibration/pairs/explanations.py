@@ -7,10 +7,15 @@ import pandas as pd
 
 from alignment_calibration.calibration.sce_audit import audit
 from alignment_calibration.contract.calibration import SCE_AUDIT
-from alignment_calibration.contract.pairs import DECOMPOSITION, MAP_PARTS, REMEDY_EFFECTS
+from alignment_calibration.contract.pairs import (
+    DECOMPOSITION,
+    MAP_EFFECTS,
+    MAP_PARTS,
+    REMEDY_EFFECTS,
+)
 from alignment_calibration.files.frames import write_frame
 from alignment_calibration.pairs.decomposition import decompose_pair
-from alignment_calibration.pairs.map_parts import map_parts
+from alignment_calibration.pairs.map_parts import map_effects, map_parts, parts_frame
 from alignment_calibration.pairs.remedy_effects import remedy_effects
 from alignment_calibration.study.settings import Settings
 from alignment_calibration.study.vocabulary import STAGES
@@ -30,7 +35,8 @@ def write_explanations(
         pairs: `base` and `aligned` model of each pair.
         metrics: names in the registry.
         settings: of the binned metrics.
-        outputs: Parquet files `remedies`, `decomposition`, `map_parts` and `sce_audit`.
+        outputs: Parquet files `remedies`, `decomposition`, `map_parts`, `map_effects` and
+            `sce_audit`.
 
     Raises:
         UserError: if the models of a pair did not answer the same questions, or a file is damaged.
@@ -40,9 +46,10 @@ def write_explanations(
         base, aligned = (confidences[models[stage]] for stage in STAGES)
         remedies.append(remedy_effects(pair, base, aligned, metrics, settings))
         decompositions.append(decompose_pair(pair, base, aligned, metrics, settings))
-        parts.append(map_parts(pair, base, aligned, settings))
+        parts += map_parts(pair, base, aligned, settings)
     audits = [audit(model, confidences[model], settings) for model in sorted(confidences)]
     write_frame(outputs["remedies"], pd.concat(remedies), REMEDY_EFFECTS)
     write_frame(outputs["decomposition"], pd.concat(decompositions), DECOMPOSITION)
-    write_frame(outputs["map_parts"], pd.concat(parts), MAP_PARTS)
+    write_frame(outputs["map_parts"], parts_frame(parts), MAP_PARTS)
+    write_frame(outputs["map_effects"], map_effects(parts), MAP_EFFECTS)
     write_frame(outputs["sce_audit"], pd.concat(audits), SCE_AUDIT)

@@ -1,22 +1,42 @@
-"""The parts of each change of a binned error: how much of it is another calibration map."""
+"""The parts of each change of a binned error: how much of it is another calibration map.
 
-from collections.abc import Mapping
+Parts are estimates, so they have means over tasks and pairs as the changes do: parts of the mean.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.bias_aware import estimate
-from alignment_calibration.calibration.estimates import change
+from alignment_calibration.calibration.estimates import Estimate, change, mean_over_tasks
 from alignment_calibration.calibration.metrics.gaps import CLASS_WISE, TOP_LABEL
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import read_pair
-from alignment_calibration.contract.pairs import MAP_PARTS
+from alignment_calibration.contract.pairs import MAP_EFFECTS, MAP_PARTS
 from alignment_calibration.pairs.map_change import split
+from alignment_calibration.pairs.mean_estimates import mean_over_pairs
 from alignment_calibration.study.settings import Settings
 
 #: The errors that are split, both in equal-width bins, which are the same for both models.
 SPLIT: Final = {"ece": TOP_LABEL, "sce": CLASS_WISE}
+
+#: What names a contrast of MAP_PARTS.
+CONTRAST: Final = ["metric", "method", "task", "pair"]
+
+
+class Part(NamedTuple):
+    """A part of the change of one contrast, or the whole."""
+
+    pair: str
+    task: str
+    method: str
+    metric: str
+    part: str
+    found: Estimate
+    unshared_share: float
 
 
 def map_parts(
@@ -24,7 +44,7 @@ def map_parts(
     base: Mapping[str, str | Path],
     aligned: Mapping[str, str | Path],
     settings: Settings,
-) -> pd.DataFrame:
+) -> list[Part]:
     """Split the changes of one pair.
 
     Args:
@@ -32,13 +52,10 @@ def map_parts(
         base, aligned: confidences file of each task.
         settings: of the bins.
 
-    Returns:
-        Rows of the MAP_PARTS contract.
-
     Raises:
         UserError: if the models did not answer the same questions, or a file is damaged.
     """
-    rows = []
+    parts = []
     for task in base:
         for method, answers in read_pair(base[task], aligned[task]).items():
             models = [of_model.predictions for of_model in answers]
@@ -46,18 +63,76 @@ def map_parts(
                 tally = METRICS[name].tally
                 assert tally is not None
                 before, after = (tally(model, settings, model) for model in models)
-                parts = split(before, after, gaps)
+                found = split(before, after, gaps)
                 of_part = {
                     "whole": change(estimate(before, gaps), estimate(after, gaps)),
-                    "map": parts.map,
-                    "confidences": parts.confidences,
-                    "unshared": parts.unshared,
+                    "map": found.map,
+                    "confidences": found.confidences,
+                    "unshared": found.unshared,
                 }
-                rows += [
-                    (
-                        *(pair, task, method, name, part),
-                        *(found.value, found.debiased, *found.interval(), parts.unshared_share),
-                    )
-                    for part, found in of_part.items()
+                parts += [
+                    Part(pair, task, method, name, part, number, found.unshared_share)
+                    for part, number in of_part.items()
                 ]
+    return parts
+
+
+def parts_frame(parts: Sequence[Part]) -> pd.DataFrame:
+    """Parts as rows of the MAP_PARTS contract."""
+    rows = [
+        (*part[:5], part.found.value, part.found.debiased, *part.found.interval(), part[-1])
+        for part in parts
+    ]
     return pd.DataFrame(rows, columns=MAP_PARTS.names)
+
+
+def map_effects(parts: Sequence[Part]) -> pd.DataFrame:
+    """The mean of every part over tasks and pairs (`mean_estimates.mean_over_pairs`).
+
+    Args:
+        parts: of all pairs.
+
+    Returns:
+        Rows of the MAP_EFFECTS contract.
+    """
+    families: dict[tuple[str, str, str], dict[str, dict[str, Estimate]]] = {}
+    for pair, task, method, metric, name, found, _ in parts:
+        by_pair = families.setdefault((method, metric, name), {})
+        by_pair.setdefault(pair, {})[task] = found
+    rows = []
+    for key, by_pair in families.items():
+        sizes = {
+            task: found.contributions.size
+            for by_task in by_pair.values()
+            for task, found in by_task.items()
+        }
+        mean = mean_over_pairs([mean_over_tasks(by_task, sizes) for by_task in by_pair.values()])
+        numbers = mean.value, mean.debiased, *mean.interval()
+        rows.append((*key, len(by_pair), len(sizes), *numbers))
+    return pd.DataFrame(rows, columns=MAP_EFFECTS.names).sort_values(MAP_EFFECTS.names[:3])
+
+
+def opposite_signs(parts: pd.DataFrame) -> dict[str, int]:
+    """How often the whole and the map part speak against each other.
+
+    Args:
+        parts: rows of MAP_PARTS.
+
+    Returns:
+        `contrasts`; `opposite`, those whose whole and map part, less their estimated bias, differ
+        in sign; `opposite_found`, those of them with both intervals off 0; `whole_found` and
+        `map_found`, those whose interval of the whole, or of the map part, leaves out 0.
+    """
+    signs = {}
+    for part in ("whole", "map"):
+        rows = parts[parts["part"] == part].set_index(CONTRAST)
+        sign = np.sign(rows["debiased"])
+        signs[part] = sign, sign.where((rows["ci_low"] > 0) | (rows["ci_high"] < 0), 0)
+    (whole, found_whole), (of_map, found_map) = signs["whole"], signs["map"]
+    return {
+        "contrasts": len(whole),
+        "opposite": int((whole * of_map < 0).sum()),
+        "opposite_found": int((found_whole * found_map < 0).sum()),
+        "whole_found": int((found_whole != 0).sum()),
+        "map_found": int((found_map != 0).sum()),
+    }

@@ -49,6 +49,7 @@ class Exhibit:
 
 
 FIGURES: Final = {
+    "headline": Exhibit(("alignment_effects",), primary=True),
     "figure1": Exhibit(("changes",), published=True),
     "figure2": Exhibit(("changes",), published=True),
     "figure2_sce": Exhibit(("changes",)),
@@ -57,6 +58,7 @@ FIGURES: Final = {
     ),
     "accuracy_calibration": Exhibit(("changes",), published=True),
     "ladders": Exhibit(("stages",), needs="ladders"),
+    "map_parts": Exhibit(("map_parts", "map_effects"), primary=True),
     "temperature": Exhibit(("remedies",)),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
@@ -66,9 +68,9 @@ FIGURES: Final = {
 }
 
 TABLES: Final = {
-    "headline": Exhibit(("alignment_effects",), primary=True),
+    "headline": Exhibit(("alignment_effects", "pair_effects", "map_effects"), primary=True),
     "changes": Exhibit(("changes",), published=True, primary=True),
-    "ranks": Exhibit(("changes",), published=True),
+    "ranks": Exhibit(("changes", "rank_agreement", "rank_correlations"), published=True),
     "claims": Exhibit(
         ("changes", "rank_agreement", "estimates", "rates_by_method"),
         optional=("estimates", "rates_by_method"),
@@ -76,7 +78,7 @@ TABLES: Final = {
     ),
     "ladders": Exhibit(("trends", "steps"), needs="ladders"),
     "models": Exhibit(("metrics",), primary=True),
-    "map_parts": Exhibit(("map_parts",)),
+    "map_parts": Exhibit(("map_parts", "map_effects")),
     "decomposition": Exhibit(("decomposition",)),
     "remedies": Exhibit(("remedies",)),
     "option_order": Exhibit(("option_order",), methods=("choice_cyclic",)),

@@ -9,6 +9,7 @@ from alignment_calibration.contract import TIDY
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.reference.published import read_published
 from alignment_calibration.report.registry import AS_PUBLISHED, Exhibit
+from alignment_calibration.study.settings import Primary
 
 Frames = Mapping[str, pd.DataFrame]
 
@@ -23,6 +24,11 @@ def read_tidy(files: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
         name: read_published(path) if name == AS_PUBLISHED else read_frame(path, TIDY[name])
         for name, path in files.items()
     }
+
+
+def shown_first(exhibit: Exhibit, primary: Primary) -> dict[str, Primary]:
+    """The keyword arguments of its functions: the primary analysis, if it shows that first."""
+    return {"primary": primary} if exhibit.primary else {}
 
 
 def frames_of(

@@ -7,12 +7,14 @@ from pathlib import Path
 from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures.style import write_figure
 from alignment_calibration.report.registry import FIGURES
-from alignment_calibration.report.tidy import frames_of, read_tidy
+from alignment_calibration.report.tidy import frames_of, read_tidy, shown_first
+from alignment_calibration.study.settings import Primary
 
 
 def write_figures(
     pages: Iterable[Sequence[str]],
     tidy: Mapping[str, str | Path],
+    primary: Primary,
     templates: Iterable[str | Path],
     pdfs: Iterable[str | Path],
     pngs: Iterable[str | Path],
@@ -24,6 +26,7 @@ def write_figures(
     Args:
         pages: of each figure its name, and the values that it is made for (`registry.pages`).
         tidy: what they read, by name.
+        primary: the analysis that is shown first.
         templates: `{figure}.rst` of each figure.
         pdfs, pngs, captions: files to write, one per page.
         notes: what all captions say of the study as a whole.
@@ -36,6 +39,7 @@ def write_figures(
     for (name, *values), pdf, png, caption in zip(pages, pdfs, pngs, captions, strict=True):
         module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
         shown = frames_of(FIGURES[name], frames, values)
-        write_figure(module.draw(*shown), pdf, png)
-        write_caption(template_of[name], module.numbers(*shown), caption, notes)
+        first = shown_first(FIGURES[name], primary)
+        write_figure(module.draw(*shown, **first), pdf, png)
+        write_caption(template_of[name], module.numbers(*shown, **first), caption, notes)
         print(png)

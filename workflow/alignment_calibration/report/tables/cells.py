@@ -1,6 +1,7 @@
 """Numbers as the fields of a table show them, and names in the order of its rows and columns."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,13 @@ def value_cell(metric: str, value: float, low: float, high: float, debiased: flo
     if not pd.isna(debiased) and not low <= value <= high:
         shown += f" (debiased {text(debiased)})"
     return shown if pd.isna(low) or pd.isna(high) else f"{shown} [{text(low)}, {text(high)}]"
+
+
+def mean_cell(row: Mapping[Hashable, Any]) -> str:
+    """A mean change with its interval, from a row of EFFECTS, PAIR_EFFECTS or MAP_EFFECTS."""
+    return value_cell(
+        str(row["metric"]), row["mean_change"], row["ci_low"], row["ci_high"], row["mean_debiased"]
+    )
 
 
 def percent(fraction: float, digits: int | None = None, *, sign: bool = False) -> str:

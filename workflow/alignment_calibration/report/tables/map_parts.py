@@ -1,24 +1,24 @@
 """Accuracy and calibration told apart: how much of each change is another calibration map."""
 
-import numpy as np
 import pandas as pd
 
-from alignment_calibration.report.tables.cells import in_order, value_cell
+from alignment_calibration.pairs.map_parts import CONTRAST, opposite_signs
+from alignment_calibration.report.tables.cells import in_order, mean_cell, value_cell
 from alignment_calibration.report.tables.table import MISSING, Section, Table
 from alignment_calibration.study.vocabulary import METHODS
 
 PARTS = ("whole", "map", "confidences", "unshared")
-KEYS = ["metric", "method", "task", "pair"]
 
 
-def table(parts: pd.DataFrame) -> Table:
-    """The parts of every change, a section per metric and method.
+def table(parts: pd.DataFrame, effects: pd.DataFrame) -> Table:
+    """The parts of the mean changes, then those of every change, a section per metric and method.
 
     Args:
         parts: rows of MAP_PARTS.
+        effects: rows of MAP_EFFECTS.
     """
     texts = {
-        (*(row[key] for key in KEYS), row["part"]): value_cell(
+        (*(row[key] for key in CONTRAST), row["part"]): value_cell(
             row["metric"], row["change"], row["ci_low"], row["ci_high"], row["debiased"]
         )
         for row in parts.to_dict("records")
@@ -40,27 +40,40 @@ def table(parts: pd.DataFrame) -> Table:
         "map: at equal confidences the model is right more or less often. confidences: it is more "
         "or less sure, on the same map. unshared: what confidences add that one model hardly uses. "
         "The three add up to the whole.",
-        *(opposite(metric, rows) for metric, rows in parts.groupby("metric")),
+        *(_signs(metric, rows) for metric, rows in parts.groupby("metric")),
         "In brackets: 95 % interval; where it leaves out the change, the change less its estimated "
         "bias is shown as well (debiased). With a few hundred questions bins cannot be cut into "
         "slices, and the map part of sce holds some of the rest: its intervals are indicative "
         "there (docs/statistics.md).",
     ]
+    sections = (_means(effects), *sections)
     return Table("Accuracy and calibration told apart", parts, sections, tuple(notes))
 
 
-def opposite(metric: object, parts: pd.DataFrame) -> str:
+def _signs(metric: object, parts: pd.DataFrame) -> str:
     """How often the whole and the map part of a metric's changes speak against each other."""
-    signs = {}
-    for part in ("whole", "map"):
-        rows = parts[parts["part"] == part].set_index(KEYS[1:])
-        sign = np.sign(rows["debiased"])
-        signs[part] = sign, sign.where((rows["ci_low"] > 0) | (rows["ci_high"] < 0), 0)
-    (whole, found_whole), (of_map, found_map) = signs["whole"], signs["map"]
+    count = opposite_signs(parts)
     return (
-        f"{metric}: in {int((whole * of_map < 0).sum())} of {len(whole)} contrasts the whole and "
-        "the map part, less their estimated bias, have opposite signs, in "
-        f"{int((found_whole * found_map < 0).sum())} of them with intervals that leave out 0; the "
-        f"whole is found in {int((found_whole != 0).sum())}, the map part in "
-        f"{int((found_map != 0).sum())}."
+        f"{metric}: in {count['opposite']} of {count['contrasts']} contrasts the whole and the map "
+        "part, less their estimated bias, have opposite signs, in "
+        f"{count['opposite_found']} of them with intervals that leave out 0; the whole is found in "
+        f"{count['whole_found']}, the map part in {count['map_found']}."
+    )
+
+
+def _means(effects: pd.DataFrame) -> Section:
+    """The parts of the mean changes."""
+    texts = {
+        (row["metric"], row["method"], row["part"]): mean_cell(row)
+        for row in effects.to_dict("records")
+    }
+    return Section(
+        caption="Mean change over pairs and tasks and its parts, in percentage points.",
+        align=("l", "l", *("r" for _ in PARTS)),
+        header=("metric", "method", *PARTS),
+        rows=tuple(
+            (metric, method, *(texts.get((metric, method, part), MISSING) for part in PARTS))
+            for metric in in_order(effects["metric"])
+            for method in in_order(effects["method"], METHODS)
+        ),
     )

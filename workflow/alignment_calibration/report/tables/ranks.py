@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from alignment_calibration.report.tables.cells import in_order
@@ -15,11 +16,20 @@ Ranking = dict[int | None, list[str]]
 TasksAndRanking = tuple[list[str], Ranking]
 
 
-def table(changes: pd.DataFrame) -> Table:
+def table(
+    changes: pd.DataFrame,
+    agreement: pd.DataFrame | None = None,
+    correlations: pd.DataFrame | None = None,
+) -> Table:
     """Pairs by change rate, largest first; tasks with the same ranking share a column.
 
     A section per metric and method; pairs of one rank share a field; pairs without a rate stand in
-    the last row.
+    the last row. The last section tells how alike the tasks' rankings are.
+
+    Args:
+        changes: rows of CHANGES.
+        agreement, correlations: rows of RANK_AGREEMENT and RANK_CORRELATIONS; None without that
+            section.
     """
     records: list[dict[str, object]] = []
     sections = []
@@ -43,8 +53,54 @@ def table(changes: pd.DataFrame) -> Table:
             ]
     data = pd.DataFrame(records, columns=["metric", "method", "tasks", "rank", "pair"])
     data["rank"] = data["rank"].astype("Int64")
-    notes = ("Tasks with the same ranking share a column. Pairs of equal rate share a rank.",)
-    return Table("Ranks of the pairs by change rate", data, tuple(sections), notes)
+    notes = ["Tasks with the same ranking share a column. Pairs of equal rate share a rank."]
+    if agreement is not None and correlations is not None:
+        sections.append(_agreement(agreement, correlations))
+        notes.append(
+            "Kendall's W: 1 where all tasks rank the pairs the same way; in brackets its 95 % "
+            "interval, from rankings on resampled questions; p: of so much agreement among random "
+            "rankings. Kendall's τ-b of two tasks: the median, and the least and largest, over all "
+            "two tasks."
+        )
+    return Table("Ranks of the pairs by change rate", data, tuple(sections), tuple(notes))
+
+
+def _agreement(agreement: pd.DataFrame, correlations: pd.DataFrame) -> Section:
+    """How alike the tasks' rankings of the pairs are, by metric and method."""
+    by_key = {(row["metric"], row["method"]): row for row in agreement.to_dict("records")}
+    taus = {
+        key: (rows["kendall_tau"].min(), rows["kendall_tau"].median(), rows["kendall_tau"].max())
+        for key, rows in correlations.groupby(["metric", "method"])
+    }
+    rows = []
+    for metric in in_order(agreement["metric"]):
+        for method in in_order(agreement["method"], METHODS):
+            if (metric, method) not in by_key:
+                continue
+            row = by_key[metric, method]
+            least, median, most = taus.get((metric, method), (np.nan,) * 3)
+            rows.append(
+                (
+                    *(metric, method, str(row["tasks"]), str(row["pairs"])),
+                    _with_ends(row["kendall_w"], row["ci_low"], row["ci_high"]),
+                    MISSING if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}",
+                    _with_ends(median, least, most),
+                )
+            )
+    return Section(
+        caption="How alike the tasks rank the pairs.",
+        align=("l", "l", "r", "r", "r", "r", "r"),
+        header=("metric", "method", "tasks", "pairs", "Kendall's W", "p", "τ-b of two tasks"),
+        rows=tuple(rows),
+    )
+
+
+def _with_ends(number: float, low: float, high: float) -> str:
+    """A number between −1 and 1 with what it lies between."""
+    if pd.isna(number):
+        return MISSING
+    text, *ends = (f"{value:.2f}".replace("-", "−") for value in (number, low, high))
+    return text if pd.isna(low) else f"{text} [{ends[0]}, {ends[1]}]"
 
 
 def _rank_section(caption: str, columns: Sequence[TasksAndRanking]) -> Section:

@@ -8,7 +8,7 @@ from pathlib import Path
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables.formats import write_table
 from alignment_calibration.report.tables.table import Table
-from alignment_calibration.report.tidy import Frames, frames_of, read_tidy
+from alignment_calibration.report.tidy import Frames, frames_of, read_tidy, shown_first
 from alignment_calibration.study.settings import Primary
 
 
@@ -42,6 +42,6 @@ def write_tables(
 def make_table(name: str, frames: Frames, primary: Primary) -> Table:
     """The table of this name in the registry, of the frames that it reads."""
     module = importlib.import_module(f"alignment_calibration.report.tables.{name}")
-    shown_first = {"primary": primary} if TABLES[name].primary else {}
-    made: Table = module.table(*frames_of(TABLES[name], frames), **shown_first)
+    frames_read = frames_of(TABLES[name], frames)
+    made: Table = module.table(*frames_read, **shown_first(TABLES[name], primary))
     return made
