@@ -7,6 +7,7 @@ files of --configfile are checked before Snakemake reads them, a run says little
 readably, and what jobs write to standard error is kept in Snakemake's log.
 """
 
+import contextlib
 import logging
 import sys
 import threading
@@ -59,8 +60,10 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
                 self._write(self._display.progress(time.monotonic()))
 
     def _write(self, lines: list[str]) -> None:
-        for line in lines:
-            print(line, file=self._stream, flush=True)
+        # A run goes on when its terminal is gone.
+        with contextlib.suppress(OSError):
+            for line in lines:
+                print(line, file=self._stream, flush=True)
 
     @property
     def writes_to_stream(self) -> bool:
