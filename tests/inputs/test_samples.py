@@ -27,6 +27,7 @@ from alignment_calibration.inputs.lm_eval_samples import (
     write_sampled_questions,
 )
 from alignment_calibration.inputs.sample_files import has_tokens, sample_files
+from alignment_calibration.study.vocabulary import UNCONDITIONAL
 
 WRITTEN = Path(__file__).parent / "samples"
 VERSIONS = sorted(folder.name for folder in WRITTEN.iterdir())
@@ -142,17 +143,26 @@ def test_a_line_for_each_filter_counts_once(tmp_path, lines):
     assert samples.logits.equals(read_samples(sample_files(str(NEWEST), ["demo_words"])).logits)
 
 
-def test_requests_without_context_are_no_options(tmp_path, lines):
+def test_requests_without_context_are_a_prompt_of_their_own(tmp_path, lines):
     # lm-eval's acc_mutual_info asks for every option a second time.
+    with pytest.raises(UserError, match=r":1: has no requests without context; evaluate with acc"):
+        read_samples({"demo_words": written(tmp_path, lines)}, prompt=UNCONDITIONAL)
     for line in lines:
         more = {
             f"gen_args_{number + 4}": {**request, "arg_0": ""}
             for number, request in enumerate(line["arguments"].values())
         }
-        line |= {"arguments": line["arguments"] | more, "resps": line["resps"] * 2}
+        alone = [[[str(-number - 1), "False"]] for number in range(len(more))]
+        line |= {"arguments": line["arguments"] | more, "resps": line["resps"] + alone}
         line["acc_mutual_info"] = 1.0
     samples = read_samples({"demo_words": written(tmp_path, lines)})
     assert samples.logits.equals(read_samples(sample_files(str(NEWEST), ["demo_words"])).logits)
+    without = read_samples({"demo_words": written(tmp_path, lines)}, prompt=UNCONDITIONAL)
+    assert without.logits["token_logprobs"].to_pylist()[:4] == [[-1], [-2], [-3], [-4]]
+    context = samples.questions.schema.get_field_index("context")
+    blank = [""] * samples.questions.num_rows
+    put = samples.questions.set_column(context, "context", [blank])
+    assert without.questions.equals(put)
 
 
 @pytest.mark.parametrize("target", [1, "1", "below", " below "])
@@ -177,9 +187,9 @@ def test_a_cell_of_samples_is_read_like_one_that_was_scored(tmp_path, capsys):
         files = {task: every[task]}
         questions = tmp_path / f"{prompt}.questions.parquet"
         receipt = tmp_path / f"{prompt}.receipt.json"
-        write_sampled_questions(files, None, questions)
+        write_sampled_questions(files, None, prompt, questions)
         identity = expected_identity(model, questions, {})
-        write_sampled_cell(files, None, questions, "the questions", identity, receipt)
+        write_sampled_cell(files, None, prompt, questions, "the questions", identity, receipt)
         assert read_logits(receipt, identity).schema.equals(LOGITS)
         receipts["words", prompt] = (receipt, identity)
     methods = ["continuation_sum", "continuation_min", "choice"]

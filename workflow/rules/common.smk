@@ -429,8 +429,9 @@ def samples_slice(model, cells):
                     ).items()
                 },
                 "limit": STUDY["tasks"][task]["limit"],
+                "prompt": prompt,
                 "asked": (
-                    f"tasks.{task}.{prompt}"
+                    f"tasks.{task}.{PROMPT_KEYS[prompt]}"
                     if SCORED
                     else f"models.{MODELS[0]}.samples"
                 ),

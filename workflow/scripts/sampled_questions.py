@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
         (cell,) = json.loads(snakemake.params.slice)
-        write_sampled_questions(cell["files"], cell["limit"], snakemake.output[0])
+        write_sampled_questions(cell["files"], cell["limit"], cell["prompt"], snakemake.output[0])

@@ -27,9 +27,13 @@ from alignment_calibration.errors import UserError, one_line
 from alignment_calibration.files.atomic import sha256, write_json
 from alignment_calibration.files.logits import logits_beside, write_logits, write_receipt
 from alignment_calibration.files.parquet import read_parquet, values_digest, write_parquet
+from alignment_calibration.study.vocabulary import CONTINUATION, UNCONDITIONAL
 
 #: Nats by which rounding may lift a log-probability above 0, or a sum off its terms.
 TOLERANCE = 1e-2
+
+#: lm-eval's metric for which it puts the options without context as well.
+MUTUAL_INFORMATION = "acc_mutual_info"
 
 _KEYS = {"doc_id", "target", "arguments", "resps"}
 
@@ -111,24 +115,26 @@ def resolve_samples(
 
 
 def write_sampled_questions(
-    files: Mapping[str, str | Path], limit: int | None, output: str | Path
+    files: Mapping[str, str | Path], limit: int | None, prompt: str, output: str | Path
 ) -> None:
     """Write the questions of a task in one prompt, where no model of the study is scored.
 
     Args:
         files: sample file of each lm-eval task.
         limit: first documents taken of each; None takes all.
+        prompt: how the options were put: UNCONDITIONAL, or as the tasks put them.
         output: Parquet file with the columns of `contract.QUESTIONS`.
 
     Raises:
         UserError: as `read_samples`.
     """
-    write_parquet(output, read_samples(files, limit).questions)
+    write_parquet(output, read_samples(files, limit, prompt).questions)
 
 
 def write_sampled_cell(
     files: Mapping[str, str | Path],
     limit: int | None,
+    prompt: str,
     questions: str | Path,
     asked: str,
     identity: Mapping[str, Any],
@@ -139,6 +145,7 @@ def write_sampled_cell(
     Args:
         files: sample file of each lm-eval task.
         limit: first documents taken of each; None takes all.
+        prompt: how the options were put: UNCONDITIONAL, or as the tasks put them.
         questions: questions file of the task and prompt.
         asked: key of the config from which the questions come, for errors.
         identity: as `files.logits.expected_identity` has it; nothing of our way of scoring decides
@@ -148,18 +155,21 @@ def write_sampled_cell(
     Raises:
         UserError: as `read_samples`, or if the samples answer other questions.
     """
-    samples = read_samples(files, limit)
+    samples = read_samples(files, limit, prompt)
     check_same_questions(samples, read_parquet(questions, QUESTIONS), asked)
     write_logits(logits_beside(receipt), samples.logits, identity)
     write_receipt(receipt, identity, values_digest(samples.logits))
 
 
-def read_samples(files: Mapping[str, str | Path], limit: int | None = None) -> Samples:
+def read_samples(
+    files: Mapping[str, str | Path], limit: int | None = None, prompt: str = CONTINUATION
+) -> Samples:
     """Read one model's answers to some lm-eval tasks, pooled, sorted by question and option.
 
     Args:
         files: sample file of each lm-eval task.
         limit: first documents taken of each; None takes all.
+        prompt: how the options were put: UNCONDITIONAL, or as the tasks put them.
 
     Raises:
         UserError: naming file and line, for a line that is no sample of a multiple-choice question
@@ -167,7 +177,7 @@ def read_samples(files: Mapping[str, str | Path], limit: int | None = None) -> S
     """
     by_question: dict[str, tuple[str, Sample]] = {}
     for task, path in files.items():
-        samples = _samples_of_file(Path(path))
+        samples = _samples_of_file(Path(path), prompt)
         # Zero-padded, so that questions sort by number within their task.
         by_question |= {
             f"{task}/{sample.document:06d}": (task, sample)
@@ -290,11 +300,11 @@ def _excerpt(ours: str, theirs: str) -> str:
 # One file
 
 
-def _samples_of_file(path: Path) -> dict[int, Sample]:
+def _samples_of_file(path: Path, prompt: str) -> dict[int, Sample]:
     """The samples of a file, by the number of their document."""
     found: dict[int, Sample] = {}
     for place, content in _contents(path):
-        sample = _sample(content, place)
+        sample = _sample(content, place, prompt)
         _check_tokens(sample, next(iter(found.values()), sample))
         earlier = found.setdefault(sample.document, sample)
         # A task with several filters has a line for each, of the same answers.
@@ -336,8 +346,8 @@ def _parse(line: str, place: str) -> Any:
         ) from None
 
 
-def _sample(content: Any, place: str) -> Sample:
-    """One sample, checked."""
+def _sample(content: Any, place: str, prompt: str) -> Sample:
+    """One sample, checked; its options as this prompt puts them."""
     missing = _KEYS - content.keys() if isinstance(content, dict) else _KEYS
     if missing:
         raise UserError(
@@ -355,7 +365,7 @@ def _sample(content: Any, place: str) -> Sample:
     if len(answers) != len(arguments):
         raise UserError(f"{place}: has {len(answers)} resps for {len(arguments)} options")
     # Such a metric adds requests without context behind those of the options.
-    count = len(arguments) // 2 if "acc_mutual_info" in content else len(arguments)
+    count = len(arguments) // 2 if MUTUAL_INFORMATION in content else len(arguments)
     if count < 2:
         raise UserError(f"{place}: has {count} option; needs at least 2")
     # The same text of all options is kept once: worked examples make it long.
@@ -363,9 +373,18 @@ def _sample(content: Any, place: str) -> Sample:
     options = [
         _option([contexts[given[0]], *given[1:]], answer, f"{place}: option {choice}")
         for choice, (given, answer) in enumerate(zip(arguments, answers, strict=True))
-    ][:count]
+    ]
+    options, without_context = options[:count], options[count:]
     gold = _gold(content["target"], [option.continuation for option in options], place)
     _check_accuracy(content.get("acc"), options, gold, place)
+    if prompt == UNCONDITIONAL:
+        if len(without_context) != count:
+            raise UserError(
+                f"{place}: has no requests without context; evaluate with {MUTUAL_INFORMATION} "
+                "among the task's metrics, or leave out the methods that read them "
+                "(continuation_pmi)"
+            )
+        options = without_context
     return Sample(document, options, _source(content.get("doc"), count), gold, place)
 
 

@@ -117,7 +117,7 @@ def unreadable(
             except UserError as error:
                 raise UserError(f"models.{model}.{source_key(spec)}: {error}") from None
             for method in methods:
-                if METHODS[method].prompt != prompt:
+                if prompt not in METHODS[method].prompts:
                     continue
                 if can_be_read(method, tokens):
                     readable.setdefault(task, []).append(method)
@@ -141,7 +141,7 @@ def absence_notes(
         asked: task and prompt of all cells of a model.
     """
     tasks_of = {
-        method: {task for task, prompt in asked if prompt == METHODS[method].prompt}
+        method: {task for task, prompt in asked if prompt in METHODS[method].prompts}
         for method in absent
     }
     return [
