@@ -72,6 +72,10 @@ def test_what_cannot_be_read_at_all_is_an_error():
         unreadable({"llama": SAMPLES}, ASKED, ["continuation_min"])
     with pytest.raises(UserError, match=r"models\.llama\.samples: nowhere: no such folder"):
         unreadable({"llama": {"samples": "nowhere"}}, ASKED, METHODS)
+    rotated = {("words", "choice_cyclic"): ["demo_words_choice"]}
+    with pytest.raises(UserError, match=r"no questions as choice_cyclic; leave .* \(choice_cyclic"):
+        unreadable({"llama": SAMPLES}, rotated, METHODS)
+    assert unreadable({"llama": {"path": "anywhere"}}, rotated, METHODS) == {}
 
 
 def test_the_plan_counts_no_hours_for_what_is_scored(tmp_path):

@@ -3,7 +3,7 @@
 Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,14 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.inputs.checkpoints import checkpoint_files
 from alignment_calibration.inputs.sample_files import has_tokens, sample_files
 from alignment_calibration.inputs.sizes import Size, hub_size, local_size
-from alignment_calibration.study.vocabulary import METHODS, can_be_read
+from alignment_calibration.study.vocabulary import (
+    CHOICE,
+    CONTINUATION,
+    METHODS,
+    PROMPTS,
+    UNCONDITIONAL,
+    can_be_read,
+)
 
 #: Models that a sentence names.
 _MOST_NAMES = 6
@@ -27,6 +34,7 @@ class Source:
 
     Attributes:
         scored: whether the study scores its models; otherwise somebody has done so already.
+        prompts: that its models can have been asked.
         files: the local files that decide a model's numbers on these tasks, sorted. A missing
             checkpoint has none: the step that looks for it says so best.
         has_tokens: whether the log-probability of each token of an option is known, and not only
@@ -35,6 +43,7 @@ class Source:
     """
 
     scored: bool
+    prompts: Collection[str]
     files: Callable[[Spec, Sequence[str]], list[Path]]
     has_tokens: Callable[[Spec, Sequence[str]], bool]
     size: Callable[[Spec, Sequence[str]], Size]
@@ -61,18 +70,21 @@ def _samples_size(spec: Spec, names: Sequence[str]) -> Size:
 SOURCES: Final = {
     "path": Source(
         scored=True,
+        prompts=PROMPTS,
         files=_local_files,
         has_tokens=lambda spec, names: True,
         size=lambda spec, names: local_size(spec["path"]),
     ),
     "hub": Source(
         scored=True,
+        prompts=PROMPTS,
         files=lambda spec, names: [],
         has_tokens=lambda spec, names: True,
         size=lambda spec, names: hub_size(spec["hub"], spec["revision"]),
     ),
     "samples": Source(
         scored=False,
+        prompts=(CONTINUATION, UNCONDITIONAL, CHOICE),
         files=_sample_files,
         has_tokens=lambda spec, names: all(map(has_tokens, _sample_files(spec, names))),
         size=_samples_size,
@@ -93,7 +105,7 @@ def source_of(spec: Spec) -> Source:
 def unreadable(
     models: Mapping[str, Spec],
     asked: Mapping[tuple[str, str], Sequence[str]],
-    methods: Iterable[str],
+    methods: Collection[str],
 ) -> dict[str, dict[str, set[str]]]:
     """The methods under which models cannot be read, since only sums of tokens are known of them.
 
@@ -106,16 +118,24 @@ def unreadable(
         Method → model → tasks, of those that have any.
 
     Raises:
-        UserError: if a model's files are missing, or a task of a model cannot be read at all.
+        UserError: if a model's files are missing, it cannot have been asked a prompt, or a task of
+            it cannot be read at all.
     """
     found: dict[str, dict[str, set[str]]] = {}
     for model, spec in models.items():
         readable: dict[str, list[str]] = {}
+        where, source = f"models.{model}.{source_key(spec)}", source_of(spec)
         for (task, prompt), names in asked.items():
+            if prompt not in source.prompts:
+                reading = [method for method in methods if prompt in METHODS[method].prompts]
+                raise UserError(
+                    f"{where}: lm-eval puts no questions as {prompt}; leave out the methods that "
+                    f"read them ({', '.join(reading)}), or score the model"
+                )
             try:
-                tokens = source_of(spec).has_tokens(spec, names)
+                tokens = source.has_tokens(spec, names)
             except UserError as error:
-                raise UserError(f"models.{model}.{source_key(spec)}: {error}") from None
+                raise UserError(f"{where}: {error}") from None
             for method in methods:
                 if prompt not in METHODS[method].prompts:
                     continue
@@ -125,7 +145,7 @@ def unreadable(
                     found.setdefault(method, {}).setdefault(model, set()).add(task)
         if barred := sorted({task for task, _ in asked} - readable.keys()):
             raise UserError(
-                f"models.{model}.{source_key(spec)}: of {', '.join(barred)} only sums over an "
+                f"{where}: of {', '.join(barred)} only sums over an "
                 f"option's tokens are known, which no method reads: {', '.join(methods)}"
             )
     return found
