@@ -34,7 +34,9 @@ def sample_files(source: str, names: Sequence[str]) -> dict[str, Path]:
         UserError: if a task has no file, or it cannot be said which one is meant.
     """
     found = _candidates(source)
-    members = _group_members(found)
+    named = {match["task"] for path in found if (match := _NAME.fullmatch(path.name))}
+    # Results files are large, and looked into only for what no sample file is named by.
+    members = {} if named.issuperset(names) else _group_members(found)
     tasks = sorted({task for name in names for task in _expand(name, members)})
     dated: dict[str, list[tuple[str, Path]]] = {task: [] for task in tasks}
     known = {*tasks, *members, *(task for group in members.values() for task in group)}
