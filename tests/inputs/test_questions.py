@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.inputs.stock_tasks import stock_folder
+from alignment_calibration.study.chats import CHATS
 from alignment_calibration.study.letters import TEMPLATES
 from tests.support import documents
 from tests.support.documents import arc
@@ -354,6 +356,19 @@ def test_rotations_have_the_same_worked_examples(ask, tmp_path):
         examples[row["question_id"].partition("@")[0]].add(header)
     assert all(len(headers) == 1 for headers in examples.values())
     assert len(set.union(*examples.values())) > 1
+
+
+def test_rotations_can_be_chats(ask, tmp_path):
+    """The same questions in words and as chats: what the user says is the text."""
+    data = json_data(tmp_path / "docs.jsonl", documents.ARC)
+    texts, chats = (
+        ask("arc_easy_choice", data=data, prompt="choice_cyclic", chat=chat)
+        for chat in (None, next(iter(CHATS)))
+    )
+    for text, chat in zip(texts, chats, strict=True):
+        [message] = json.loads(chat["context"])["messages"]
+        assert message == {"role": "user", "content": text["context"]}
+        assert chat["gold"] == text["gold"]
 
 
 def test_options_of_unknown_columns_cannot_be_rotated(ask, tmp_path):

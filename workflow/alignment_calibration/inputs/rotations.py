@@ -1,7 +1,7 @@
 """Rotations of a question's options, for prompts that list them under letters."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from alignment_calibration.inputs.lm_eval_task import FEWSHOT_SEED
 from alignment_calibration.study.vocabulary import ROTATION
 
 Document = Mapping[str, Any]
+Row = dict[str, Any]
 
 #: Where lm-eval's own tasks with letters keep their options: MMLU's, and MedMCQA.
 _OF_STOCK: Final = ("choices", "[opa, opb, opc, opd]")
@@ -54,8 +55,8 @@ def turned(document: Document, columns: Sequence[str], by: int) -> dict[str, Any
 
 
 def rotations(
-    task: Any, limit: int | None, chat: str | None, rows_of: Any
-) -> Iterator[dict[str, Any]]:
+    task: Any, limit: int | None, chat: str | None, rows_of: Callable[..., Iterator[Row]]
+) -> Iterator[Row]:
     """The rows of every rotation of a task's questions: rotation r lists option r first.
 
     Rows are those of a question each, `@` and the rotation behind its id. Few-shot examples stay as
@@ -65,7 +66,7 @@ def rotations(
         task: built lm-eval task.
         limit: first documents taken.
         chat: name of the chat that contexts are to be; None for text.
-        rows_of: makes the rows of the task as it stands.
+        rows_of: makes the rows of the task as it stands, of these three.
 
     Raises:
         UserError: as `rows_of`, or if the options cannot be put in another order.
