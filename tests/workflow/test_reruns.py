@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from alignment_calibration.study.vocabulary import prompts_of
 from tests.support.study import (
     ALL_MESSAGES,
     ROOT,
@@ -171,11 +172,21 @@ def test_an_edit_of_scoring_code_scores_only_under_another_version(
     assert all(after[cell] != before[cell] for cell in before)
 
 
-@pytest.mark.parametrize("config", ["config.yaml", "config/paper.yaml", "config/smollm2.yaml"])
+@pytest.mark.parametrize(
+    "configs",
+    [
+        "config.yaml",
+        "config/paper.yaml",
+        "config/smollm2.yaml",
+        "config/paper.yaml config/strict.yaml",
+    ],
+)
 def test_a_fresh_clone_lists_a_score_job_per_model_task_and_prompt(
-    config: str, tmp_path: Path
+    configs: str, tmp_path: Path
 ) -> None:
-    text = read(ROOT / config)
+    text: Config = {}
+    for config in configs.split():
+        text |= read(ROOT / config)
     for spec in text["models"].values():
         if "path" in spec:
             spec["path"] = str(ROOT / spec["path"])
@@ -186,7 +197,7 @@ def test_a_fresh_clone_lists_a_score_job_per_model_task_and_prompt(
     assert result.returncode == 0, output
     for model in text["models"]:
         for task in text["tasks"]:
-            for prompt in ("continuation", "choice"):
+            for prompt in prompts_of(text.get("methods", ["continuation_sum", "choice"])):
                 assert f"logits/{model}/{task}/{prompt}.receipt.json" in output
     if text["study"] != "demo":
         assert "demo" not in output.replace(str(ROOT), "")
