@@ -18,9 +18,9 @@ from transformers.utils import chat_template_utils
 
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import read_json, sha256, write_json
+from alignment_calibration.files.atomic import read_json, write_json
 from alignment_calibration.files.logits import expected_identity
-from alignment_calibration.files.parquet import read_identity, read_parquet
+from alignment_calibration.files.parquet import read_digest, read_identity, read_parquet
 from alignment_calibration.inputs.chats import in_words, resolve_template
 from alignment_calibration.inputs.checkpoints import resolve
 from alignment_calibration.inputs.library import Library
@@ -83,7 +83,7 @@ def asked_by_us(
     write_questions(
         [name], **shared, **settings(tmp_path, **more), output=output, chat=chat, as_text=text
     )
-    assert read_identity(output) == {"questions_sha256": sha256(text)}
+    assert read_identity(output) == {"questions_sha256": read_digest(text)}
     model = {
         "spec": {"chat_template": {"system": system} if system else True},
         "chat_template": template,
@@ -349,8 +349,8 @@ def test_a_checkpoint_shared_by_models_is_hashed_once(
     )
     before = expected_identity(tmp_path / "plain.json", text, {"dtype": "float32"})
     after = expected_identity(tmp_path / "own.json", chats, {"dtype": "float32"})
-    assert before["questions_sha256"] == after["questions_sha256"] == sha256(text)
-    assert after["chats_sha256"] == sha256(chats)
+    assert before["questions_sha256"] == after["questions_sha256"] == read_digest(text)
+    assert after["chats_sha256"] == read_digest(chats)
     assert after["chat_template_sha256"] == digests["own"]
     write_json(
         tmp_path / "own.json", read_json(tmp_path / "own.json") | {"chat_template_sha256": "0"}
