@@ -172,14 +172,14 @@ def test_an_edit_of_scoring_code_scores_only_under_another_version(
     assert all(after[cell] != before[cell] for cell in before)
 
 
+#: The studies of `config/`, and those that are given after another.
+READY_STUDIES = sorted(file.name for file in (ROOT / "config").glob("*.yaml"))
+STANDS_ON = {"strict.yaml": "config/paper.yaml"}
+
+
 @pytest.mark.parametrize(
     "configs",
-    [
-        "config.yaml",
-        "config/paper.yaml",
-        "config/smollm2.yaml",
-        "config/paper.yaml config/strict.yaml",
-    ],
+    ["config.yaml", *(f"{STANDS_ON.get(name, '')} config/{name}" for name in READY_STUDIES)],
 )
 def test_a_fresh_clone_lists_a_score_job_per_model_task_and_prompt(
     configs: str, tmp_path: Path
