@@ -80,6 +80,7 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
         "tace_threshold": 0.01,
         "seed": 3,
         "resamples": 50,
+        "resample": "questions",
         "permutations": 60,
     }
     files = {}
@@ -144,7 +145,11 @@ def test_defaults_are_those_of_a_study():
         name: key["default"]
         for name, key in schema["properties"]["statistics"]["properties"].items()
     }
-    for function, names in ((measure, {"permutations"}), (compare, set())):
+    of_studies = {"primary", "resample"}  # arrays are one analysis, and name no groups
+    for function, names in (
+        (measure, {"permutations", *of_studies}),
+        (compare, of_studies),
+    ):
         given = function.__kwdefaults__
         assert {name: given[name] for name in defaults.keys() - names} == {
             name: defaults[name] for name in defaults.keys() - names

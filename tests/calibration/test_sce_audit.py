@@ -34,7 +34,7 @@ def test_any_fully_confident_model_has_the_same_published_error():
 def test_the_audit_puts_both_errors_side_by_side(tmp_path):
     p = simulate(1, 300, 0.6)
     write_confidences(tmp_path / "c.parquet", p)
-    row = audit("model", {"task": tmp_path / "c.parquet"}, SETTINGS).iloc[0]
+    row = audit("model", {"task": tmp_path / "c.parquet"}, SETTINGS, "questions").iloc[0]
     values = Sample(p, METRICS, SETTINGS).values()
     for name in ("sce", "sce_ovr", "ece", "accuracy", "confidence"):
         assert row[name] == pytest.approx(values[name])

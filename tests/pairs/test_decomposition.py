@@ -34,7 +34,9 @@ def test_parts_of_a_change_add_up_to_it(tmp_path):
     paths = [{"task": tmp_path / f"{stage}.parquet"} for stage in ("base", "aligned")]
     for path, predictions in zip(paths, pair, strict=True):
         write_confidences(path["task"], predictions)
-    found = decompose_pair("pair", paths[0], paths[1], ["accuracy", "ece", "auroc"], SETTINGS)
+    found = decompose_pair(
+        "pair", paths[0], paths[1], ["accuracy", "ece", "auroc"], SETTINGS, "questions"
+    )
     assert set(found.metric) == {"accuracy", "ece"}
     before, after = (Sample(p, METRICS, SETTINGS).values() for p in pair)
     for (metric, _), split in cast(Any, found.groupby(["metric", "split"])):

@@ -39,7 +39,9 @@ def effects(tmp_path, base, aligned) -> Any:
     for stage, predictions in (("base", base), ("aligned", aligned)):
         paths[stage] = {"task": tmp_path / f"{stage}.parquet"}
         write_confidences(paths[stage]["task"], predictions)
-    found = remedy_effects("pair", **paths, metrics=list(METRICS), settings=SETTINGS)
+    found = remedy_effects(
+        "pair", **paths, metrics=list(METRICS), settings=SETTINGS, resample="questions"
+    )
     return found.set_index(["remedy", "metric"])
 
 

@@ -7,7 +7,14 @@ import pytest
 
 from alignment_calibration.study.settings import Permuting, Primary, Resampling, Settings
 
-STATISTICS = {"bins": 15, "tace_threshold": 0, "seed": 3, "resamples": 20, "permutations": 30}
+STATISTICS = {
+    "bins": 15,
+    "tace_threshold": 0,
+    "seed": 3,
+    "resamples": 20,
+    "resample": "questions",
+    "permutations": 30,
+}
 
 
 def test_each_takes_its_own_keys_of_one_slice():

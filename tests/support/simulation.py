@@ -1,6 +1,6 @@
 """Simulated models of known calibration: the truth against which statistics are checked."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,15 +86,18 @@ def write_confidences(
     predictions: Predictions,
     questions: str = "q",
     cut: Collection[int] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> None:
-    """A confidences file of one method, `choice`; `cut` are questions with a truncated context."""
+    """A confidences file of one method, `choice`; `cut` are questions with a truncated context,
+    `groups` the questions' groups, all the same by default.
+    """
     count, options = predictions.probabilities.shape
     table = pa.table(
         {
             "question_id": [f"q{number:04d}" for number in range(count)],
             "method": ["choice"] * count,
             "gold": pa.array(predictions.gold, pa.int16()),
-            "group": ["g"] * count,
+            "group": groups or ["g"] * count,
             "probabilities": pa.ListArray.from_arrays(
                 pa.array(np.arange(0, count * options + 1, options), pa.int32()),
                 pa.array(predictions.probabilities.ravel()),

@@ -221,7 +221,8 @@ def _statistics(tace_threshold: float, **numbers: int) -> dict[str, Any]:
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise ValueError(f"{name}: found {number!r}; needs a whole number of at least {least}")
     return {name: int(number) for name, number in numbers.items()} | {
-        "tace_threshold": float(tace_threshold)
+        "tace_threshold": float(tace_threshold),
+        "resample": "questions",  # arrays name no groups
     }
 
 

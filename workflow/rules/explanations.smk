@@ -30,6 +30,7 @@ rule explanations:
         code=code("explanations"),
         slice=statistics_slice(
             "bins",
+            "resample",
             "tace_threshold",
             metrics=STUDY["metrics"],
             models=MODELS,

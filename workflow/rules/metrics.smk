@@ -22,6 +22,7 @@ rule metrics:
         code=code("metrics"),
         slice=statistics_slice(
             "bins",
+            "resample",
             "resamples",
             "seed",
             "tace_threshold",

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from alignment_calibration.calibration.drawing import Drawing
 from alignment_calibration.calibration.estimates import Estimate, contributions
 from alignment_calibration.calibration.metrics.gaps import Gaps
 from alignment_calibration.calibration.metrics.tallies import COUNT, Columns
@@ -46,6 +47,7 @@ class AddedGaps:
         scale: shape (C,); weight of the bin's class over the share of questions that it keeps.
         kept_share: shape (C,); that share.
         class_bins: number of bins of each class: C is a multiple of it.
+        drawing: how the questions were drawn; None for one by one.
     """
 
     bins: Integers
@@ -55,6 +57,7 @@ class AddedGaps:
     scale: Floats
     kept_share: Floats
     class_bins: int
+    drawing: Drawing | None = None
 
     @cached_property
     def gaps(self) -> Floats:
@@ -68,9 +71,42 @@ class AddedGaps:
 
     @cached_property
     def variances(self) -> Floats:
-        """Shape (C,): of what a question adds to each bin, with one prediction more."""
-        squares = self.means(self.gaps**2) - self.mean_gaps**2 / self.kept_share
-        return np.asarray(squares + self.scale**2 * self.one_more())
+        """Shape (C,): N − 1 times those of `mean_gaps`, with one prediction more."""
+        return self.covariances(np.ones(1, dtype=bool))
+
+    def covariances(self, rows: Booleans) -> Floats:
+        """N − 1 times the covariances of `mean_gaps` and what some questions add to them, with one
+        prediction more, which is in the part as often as the others of its bin: shape (C,).
+
+        Args:
+            rows: shape (N,) or (1,); the questions of the part.
+        """
+        inside = rows[:, None]
+        part = self.gaps * inside
+        share = self.means(self.kept * inside) / np.maximum(
+            self.means(self.kept), 1 / len(self.bins)
+        )
+        if self.drawing is None:
+            products = self.mean_gaps * self.means(part) / self.kept_share
+            found = self.means(self.gaps * part) - products
+        else:
+            whole, of_part = (
+                self.drawing.units(self._spread_out(added)) for added in (self.gaps, part)
+            )
+            found = (whole * of_part).sum(axis=0) * (len(self.bins) - 1)
+        return np.asarray(found + self.scale**2 * self.one_more() * share)
+
+    def _spread_out(self, added: Floats) -> Floats:
+        """What each question adds to the error of the mean of each bin, shape (N, C): a ratio of
+        means, linearised.
+        """
+        questions = np.arange(len(added))[:, None]
+        influence = np.zeros((len(added), self.scale.size))
+        influence[questions, self.bins] = added
+        kept = np.zeros((len(added), self.scale.size // self.class_bins))
+        kept[questions, self.bins // self.class_bins] = self.kept
+        expected = self.means(added) / self.kept_share
+        return np.asarray(influence - np.repeat(kept, self.class_bins, axis=1) * expected)
 
     def means(self, values: Floats) -> Floats:
         """Means over questions of what the slots add to each bin: (N, S) to (C,)."""
@@ -102,7 +138,7 @@ class AddedGaps:
         return np.asarray((added - per_kept[self.bins] * self.kept).sum(axis=1))
 
 
-def added_gaps(columns: Columns, gaps: Gaps) -> AddedGaps:
+def added_gaps(columns: Columns, gaps: Gaps, drawing: Drawing | None = None) -> AddedGaps:
     """The gaps that the questions of a tally add to the bins of an error.
 
     A class may keep some of its bins only (where it has a threshold): those of a weight above 0.
@@ -123,18 +159,22 @@ def added_gaps(columns: Columns, gaps: Gaps) -> AddedGaps:
         weights.ravel() * count / sums[COUNT].sum(),
         kept_share.ravel(),
         bins[-1],
+        drawing,
     )
 
 
-def estimate(columns: Columns, gaps: Gaps, kappa: float = KAPPA) -> Estimate:
+def estimate(
+    columns: Columns, gaps: Gaps, kappa: float = KAPPA, drawing: Drawing | None = None
+) -> Estimate:
     """The estimate of an L1 error, in probabilities.
 
     Args:
         columns: of the error's tally.
         gaps: which fields they lie between.
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
+        drawing: how the questions were drawn; None for one by one.
     """
-    of = added_gaps(columns, gaps)
+    of = added_gaps(columns, gaps, drawing)
     added, means = of.gaps, of.mean_gaps
     spreads = np.sqrt(np.maximum(of.variances, 0) / (len(added) - 1))
     absolute = np.abs(means)
@@ -143,7 +183,8 @@ def estimate(columns: Columns, gaps: Gaps, kappa: float = KAPPA) -> Estimate:
     taken_off, low, high = bias_of(np.ones_like(means), absolute, spreads, kappa)
     debiased = value - taken_off
     # The error is not negative: what the bias leaves possible reaches at least to 0.
-    return Estimate(value, debiased, min(low, debiased), high, contributions(influence))
+    contributed = contributions(influence, drawing)
+    return Estimate(value, debiased, min(low, debiased), high, contributed)
 
 
 def estimate_share(of: AddedGaps, rows: Booleans, kappa: float = KAPPA) -> Estimate:
@@ -163,15 +204,8 @@ def estimate_share(of: AddedGaps, rows: Booleans, kappa: float = KAPPA) -> Estim
     added, inside = of.gaps, rows[:, None]
     means, variances = of.mean_gaps, of.variances
     part = of.means(added * inside)
-    # One more prediction, as in the variances, is in the part as often as the others of the bin.
-    share = of.means(of.kept * inside) / np.maximum(of.means(of.kept), 1 / len(added))
-    covariances = (
-        of.means(added**2 * inside)
-        - part * means / of.kept_share
-        + of.scale**2 * of.one_more() * share
-    )
     known = variances > 0
-    slopes = np.divide(covariances, variances, out=np.zeros_like(part), where=known)
+    slopes = np.divide(of.covariances(rows), variances, out=np.zeros_like(part), where=known)
     spreads = np.sqrt(np.maximum(variances, 0) / (len(added) - 1))
     signs, absolute = np.sign(means), np.abs(means)
     taken_off, low, high = bias_of(slopes, absolute, spreads, kappa)
@@ -184,7 +218,7 @@ def estimate_share(of: AddedGaps, rows: Booleans, kappa: float = KAPPA) -> Estim
         value - taken_off,
         low + float(np.minimum(if_turned, 0).sum()),
         high + float(np.maximum(if_turned, 0).sum()),
-        contributions(of.influence(signs[of.bins] * added * inside, signs * part)),
+        contributions(of.influence(signs[of.bins] * added * inside, signs * part), of.drawing),
     )
 
 

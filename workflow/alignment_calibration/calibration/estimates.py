@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from alignment_calibration.calibration.drawing import Drawing
 from alignment_calibration.calibration.predictions import Booleans, Floats
 
 #: Share of intervals that are to hold the truth.
@@ -35,8 +36,9 @@ class Estimate:
         value: the number of the sample, as reported.
         debiased: the same less the part of its bias that can be estimated.
         bias_low, bias_high: bounds of the bias that `debiased` still has.
-        contributions: shape (N,); what each question adds to the error of `debiased`, summing to 0
-            on each task: the square of the standard error is the sum of their squares.
+        contributions: shape (N,); what each question (or group, where groups are drawn) adds to
+            the error of `debiased`, summing to 0 on each task: the square of the standard error is
+            the sum of their squares.
     """
 
     value: float
@@ -87,14 +89,6 @@ class Estimate:
         """Two-sided p-value of the hypothesis that the number is 0; `interval` is its inverse."""
         return min(1.0, 2 * min(self.p_above(), self.p_below()))
 
-    def questions_for(self, size: float) -> int:
-        """How many questions of this kind it takes for `mde` to be `size`.
-
-        Standard error and bounds of bias both fall with the root of the number of questions (the
-        bounds, where there is an error to see, faster), so the answer is rather too large.
-        """
-        return math.ceil(self.contributions.size * (self.mde / size) ** 2)
-
 
 def smallest_change(standard_error: float, bias_width: float, questions: int) -> float:
     """The smallest true change that is told from 0 with probability `POWER`.
@@ -105,18 +99,21 @@ def smallest_change(standard_error: float, bias_width: float, questions: int) ->
     return quantile * standard_error + bias_width
 
 
-def of_mean(numbers: Floats | Booleans) -> Estimate:
+def of_mean(numbers: Floats | Booleans, drawing: Drawing | None = None) -> Estimate:
     """The mean of a number over questions, shape (N,): it has no bias."""
     numbers = numbers.astype(np.float64)
     mean = float(numbers.mean())
-    return Estimate(mean, mean, 0.0, 0.0, contributions(numbers))
+    return Estimate(mean, mean, 0.0, 0.0, contributions(numbers, drawing))
 
 
-def contributions(influence: Floats) -> Floats:
-    """What questions add to the error of a mean of `influence`, shape (N,).
+def contributions(influence: Floats, drawing: Drawing | None = None) -> Floats:
+    """What questions add to the error of a mean of `influence`, shape (N,); or what their groups
+    do, where these were drawn.
 
     Their squares sum to s²/N, s² the sample variance; NaN where there is a single question.
     """
+    if drawing is not None:
+        return drawing.units(influence)
     count = influence.size
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((influence - influence.mean()) / np.sqrt(count * (count - 1)))

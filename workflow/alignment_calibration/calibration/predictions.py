@@ -1,7 +1,7 @@
 """Predictions: a model's probabilities for the options of each question, as arrays, checked."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alignment_calibration.calibration.drawing import Drawing, drawing_of
 from alignment_calibration.contract.calibration import CONFIDENCES
 from alignment_calibration.errors import UserError
 from alignment_calibration.files.parquet import read_identity, read_parquet
@@ -36,6 +37,7 @@ class Predictions:
         letter_mass: shape (N,); probability on the listed letters, or None where none are listed.
         answer: shape (N,); index of the option that is answered, or None where that is the most
             probable one.
+        drawing: how the questions were drawn; None for one by one.
     """
 
     probabilities: Floats
@@ -43,6 +45,7 @@ class Predictions:
     gold: Integers
     letter_mass: Floats | None = None
     answer: Integers | None = None
+    drawing: Drawing | None = None
 
     @cached_property
     def has_option(self) -> Booleans:
@@ -106,7 +109,7 @@ class Predictions:
         scores = np.where(self.has_option, scores, -np.inf)
         exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return Predictions(probabilities, self.options, self.gold, self.letter_mass)
+        return replace(self, probabilities=probabilities, answer=None)
 
     def subset(self, rows: Booleans) -> "Predictions":
         """Some of the questions; `rows` has shape (N,)."""
@@ -116,6 +119,7 @@ class Predictions:
             self.gold[rows],
             None if self.letter_mass is None else self.letter_mass[rows],
             None if self.answer is None else self.answer[rows],
+            None if self.drawing is None else self.drawing.subset(rows),
         )
 
     def __len__(self) -> int:
@@ -170,8 +174,12 @@ def truncated_questions(*answers: Answers) -> int | None:
     return int(np.any(known, axis=0).sum()) if len(known) == len(answers) else None
 
 
-def read_answers(path: str | Path) -> dict[str, Answers]:
+def read_answers(path: str | Path, resample: str = "questions") -> dict[str, Answers]:
     """The answers in a confidences file, by method, questions in the order of their ids.
+
+    Args:
+        path: confidences file.
+        resample: how its questions were drawn, by name in `drawing.DRAWINGS`.
 
     Raises:
         UserError: for a damaged file, one that says not which questions it answers, a question
@@ -184,26 +192,32 @@ def read_answers(path: str | Path) -> dict[str, Answers]:
         rows = table.filter(pc.field("method") == method).sort_by("question_id")
         answers[method] = Answers(
             rows["question_id"].to_numpy(),
-            _predictions(rows, f"{path} ({method})"),
+            replace(
+                _predictions(rows, f"{path} ({method})"),
+                drawing=drawing_of(rows["group"].to_numpy(), resample),
+            ),
             _questions_sha256(identity, method, path),
             None if rows["truncated"].null_count else rows["truncated"].to_numpy(),
         )
     return answers
 
 
-def read_pair(base: str | Path, aligned: str | Path) -> dict[str, tuple[Answers, Answers]]:
+def read_pair(
+    base: str | Path, aligned: str | Path, resample: str = "questions"
+) -> dict[str, tuple[Answers, Answers]]:
     """The answers of a pair's two models on a task, by the methods that both were read by.
 
     Of a model that somebody else has scored only sums over an option's tokens may be known.
 
     Args:
         base, aligned: confidences files.
+        resample: how their questions were drawn, by name in `drawing.DRAWINGS`.
 
     Raises:
         UserError: as `read_answers`, or if the models did not answer the same questions, or one of
             them was not read by a method that sums would do for.
     """
-    base_answers, aligned_answers = read_answers(base), read_answers(aligned)
+    base_answers, aligned_answers = (read_answers(path, resample) for path in (base, aligned))
     if not same_methods(base_answers, aligned_answers):
         raise UserError(
             f"{aligned}: has the methods {', '.join(aligned_answers)}, "

@@ -79,7 +79,12 @@ def curve(predictions: Predictions, task: str, resampling: Resampling) -> pd.Dat
     accuracy, near = smoothed(once)
     squares = (once @ counted) @ kernel**2
     resampled = np.concatenate(
-        [smoothed(weights)[0] for weights in bootstrap_weights(task, len(predictions), resampling)]
+        [
+            smoothed(weights)[0]
+            for weights in bootstrap_weights(
+                task, len(predictions), resampling, predictions.drawing
+            )
+        ]
     )
     effective = near[0] ** 2 / np.maximum(squares[0], np.finfo(float).tiny)
     measured = (confidence.min() <= GRID) & (confidence.max() >= GRID)
@@ -135,7 +140,7 @@ def reliability(
     parts = [
         frame.assign(model=model, task=task, method=method, part=part)
         for task, path in confidences.items()
-        for method, answers in read_answers(path).items()
+        for method, answers in read_answers(path, resampling.resample).items()
         for part, frame in (
             ("bin", bins(answers.predictions, settings)),
             ("curve", curve(answers.predictions, task, resampling)),

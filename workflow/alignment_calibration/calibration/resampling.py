@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from alignment_calibration.calibration.drawing import Drawing
 from alignment_calibration.calibration.predictions import Booleans, Floats
 from alignment_calibration.study.settings import Permuting, Resampling
 
@@ -27,17 +28,28 @@ def generator(seed: int, task: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
 
 
-def bootstrap_weights(task: str, questions: int, resampling: Resampling) -> Iterator[Weights]:
+def bootstrap_weights(
+    task: str, questions: int, resampling: Resampling, drawing: Drawing | None = None
+) -> Iterator[Weights]:
     """How often each question is drawn in each bootstrap resample (Efron 1979).
 
     The draws follow from the arguments alone, so that resample r of every model on a task has the
     same questions.
+
+    Args:
+        task: slug.
+        questions: their number.
+        resampling: seed and number of resamples.
+        drawing: how the questions were drawn; None for one by one.
 
     Yields:
         Blocks of shape (r, questions), `resampling.resamples` rows in all.
     """
     random = generator(resampling.seed, task, "bootstrap")
     for rows in _blocks(resampling.resamples, questions):
+        if drawing is not None:
+            yield drawing.resamples(random, rows).astype(np.float32)
+            continue
         drawn = random.integers(questions, size=(rows, questions))
         flat = (drawn + questions * np.arange(rows)[:, None]).ravel()
         counts = np.bincount(flat, minlength=rows * questions)

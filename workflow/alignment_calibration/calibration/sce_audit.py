@@ -26,13 +26,16 @@ def closed_form(
     return np.asarray((options - 3 + 2 * np.maximum(accuracy, confidence)) / options)
 
 
-def audit(model: str, confidences: Mapping[str, str | Path], settings: Settings) -> pd.DataFrame:
+def audit(
+    model: str, confidences: Mapping[str, str | Path], settings: Settings, resample: str
+) -> pd.DataFrame:
     """Both class-wise errors and the closed form, of one model on all tasks and methods.
 
     Args:
         model: slug.
         confidences: confidences file of each task.
         settings: of the binned metrics.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the SCE_AUDIT contract.
@@ -43,7 +46,7 @@ def audit(model: str, confidences: Mapping[str, str | Path], settings: Settings)
     found = [
         {"model": model, "task": task, "method": method, **_audited(answers.predictions, settings)}
         for task, path in confidences.items()
-        for method, answers in read_answers(path).items()
+        for method, answers in read_answers(path, resample).items()
     ]
     frame = pd.DataFrame(found)
     return frame.sort_values(["task", "method"]).reindex(columns=SCE_AUDIT.names)

@@ -65,8 +65,9 @@ MODEL_METRICS: Final = table(
         ),
         "contributions": Column(
             pa.list_(pa.float32()),
-            "of the questions, in their order, to the error of `debiased`: the root of the sum of "
-            "their squares is its standard error",
+            "of the questions, in their order (or of their groups, where `statistics.resample` is "
+            "`groups`), to the error of `debiased`: the root of the sum of their squares is its "
+            "standard error",
             OF_METRIC,
             _NO_ESTIMATE,
         ),

@@ -41,6 +41,7 @@ def decompose_pair(
     aligned: Mapping[str, str | Path],
     metrics: Sequence[str],
     settings: Settings,
+    resample: str,
 ) -> pd.DataFrame:
     """The changes of one pair, split over parts of the questions.
 
@@ -49,6 +50,7 @@ def decompose_pair(
         base, aligned: confidences file of each task.
         metrics: names in the registry; those that cannot be split are left out.
         settings: of the binned metrics.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the DECOMPOSITION contract.
@@ -59,7 +61,7 @@ def decompose_pair(
     chosen = {name: metric for name, metric in select(metrics).items() if metric.shares}
     found = []
     for task in base:
-        for method, answers in read_pair(base[task], aligned[task]).items():
+        for method, answers in read_pair(base[task], aligned[task], resample).items():
             base_sample, aligned_sample = (
                 Sample(of_model.predictions, chosen, settings) for of_model in answers
             )
@@ -91,15 +93,15 @@ def contributions_of(
     Returns:
         By metric, split and part.
     """
-    found = {}
+    found, drawing = {}, sample.predictions.drawing
     for name, shares in sample.shares().items():
         tally, gaps = METRICS[name].tally, METRICS[name].gaps
         assert tally is not None
-        added = None if gaps is None else added_gaps(sample.tallies[tally], gaps)
+        added = None if gaps is None else added_gaps(sample.tallies[tally], gaps, drawing)
         for split, of_split in members.items():
             for part, rows in of_split.items():
                 found[name, split, part] = (
-                    of_mean(shares * len(rows) * rows)
+                    of_mean(shares * len(rows) * rows, drawing)
                     if added is None
                     else estimate_share(added, rows)
                 )

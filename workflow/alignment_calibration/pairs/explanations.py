@@ -26,6 +26,7 @@ def write_explanations(
     pairs: Mapping[str, Mapping[str, str]],
     metrics: Sequence[str],
     settings: Settings,
+    resample: str,
     outputs: Mapping[str, str | Path],
 ) -> None:
     """Write remedies, decompositions and map parts of all pairs, and the SCE audit of models.
@@ -35,6 +36,8 @@ def write_explanations(
         pairs: `base` and `aligned` model of each pair.
         metrics: names in the registry.
         settings: of the binned metrics.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`; but for map parts,
+            which take them one by one.
         outputs: Parquet files `remedies`, `decomposition`, `map_parts`, `map_effects` and
             `sce_audit`.
 
@@ -44,10 +47,10 @@ def write_explanations(
     remedies, decompositions, parts = [], [], []
     for pair, models in sorted(pairs.items()):
         base, aligned = (confidences[models[stage]] for stage in STAGES)
-        remedies.append(remedy_effects(pair, base, aligned, metrics, settings))
-        decompositions.append(decompose_pair(pair, base, aligned, metrics, settings))
+        remedies.append(remedy_effects(pair, base, aligned, metrics, settings, resample))
+        decompositions.append(decompose_pair(pair, base, aligned, metrics, settings, resample))
         parts += map_parts(pair, base, aligned, settings)
-    audits = [audit(model, confidences[model], settings) for model in sorted(confidences)]
+    audits = [audit(model, confidences[model], settings, resample) for model in sorted(confidences)]
     write_frame(outputs["remedies"], pd.concat(remedies), REMEDY_EFFECTS)
     write_frame(outputs["decomposition"], pd.concat(decompositions), DECOMPOSITION)
     write_frame(outputs["map_parts"], parts_frame(parts), MAP_PARTS)

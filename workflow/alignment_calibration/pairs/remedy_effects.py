@@ -35,6 +35,7 @@ def remedy_effects(
     aligned: Mapping[str, str | Path],
     metrics: Sequence[str],
     settings: Settings,
+    resample: str,
 ) -> pd.DataFrame:
     """Metrics of one pair before and after every remedy.
 
@@ -43,6 +44,7 @@ def remedy_effects(
         base, aligned: confidences file of each task.
         metrics: names in the registry.
         settings: of the binned metrics.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the REMEDY_EFFECTS contract.
@@ -53,7 +55,7 @@ def remedy_effects(
     chosen = select(metrics)
     rows = []
     for task in base:
-        for method, answers in read_pair(base[task], aligned[task]).items():
+        for method, answers in read_pair(base[task], aligned[task], resample).items():
             models = [of_model.predictions for of_model in answers]
             before = [_measured(model, chosen, settings) for model in models]
             for name, remedy in remedies_of(method).items():

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from alignment_calibration.calibration.estimates import LEVEL
+from alignment_calibration.calibration.estimates import LEVEL, contributions
 from alignment_calibration.calibration.predictions import Answers, Floats, Predictions
 
 #: Temperatures are looked for from its inverse to it. A model that should be ever sharper (all
@@ -70,7 +70,8 @@ def fit_temperature(predictions: Predictions, targets: Floats) -> Temperature:
     inverse = float(brentq(slope, low, high, xtol=1e-6))
     mean, square = expected(inverse)
     curvature = float((square - mean**2).sum())
-    error = math.sqrt(float(((mean - wanted) ** 2).sum())) / curvature / inverse
+    added = contributions(mean - wanted, predictions.drawing)
+    error = len(predictions) * math.sqrt(float(added @ added)) / curvature / inverse
     return Temperature(1 / inverse, error)
 
 

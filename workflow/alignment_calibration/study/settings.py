@@ -71,10 +71,12 @@ class Resampling(_OfSlice):
     Attributes:
         seed: each task draws its own from it.
         resamples: how many.
+        resample: what is drawn: `questions`, `within_groups` (as many of each group), or `groups`.
     """
 
     seed: int
     resamples: int
+    resample: str = "questions"
 
 
 @dataclass(frozen=True)

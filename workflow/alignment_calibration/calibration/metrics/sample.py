@@ -76,12 +76,12 @@ class Sample(Generic[Name]):
 
     def estimates(self) -> dict[Name, Estimate]:
         """The metrics that come with an estimate: `registry.Metric.is_estimated`."""
-        values, shares = self.values(), self.shares()
+        values, shares, drawing = self.values(), self.shares(), self.predictions.drawing
         return {
             name: replace(
-                estimate(self.tallies[metric.tally], metric.gaps)
+                estimate(self.tallies[metric.tally], metric.gaps, drawing=drawing)
                 if metric.gaps is not None
-                else of_mean(shares[name] * len(self.predictions)),
+                else of_mean(shares[name] * len(self.predictions), drawing),
                 value=values[name],
             )
             for name, metric in self.metrics.items()

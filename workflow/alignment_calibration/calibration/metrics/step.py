@@ -79,7 +79,9 @@ def _replicates(
     blocks: dict[str, list[dict[str, Any]]] = {method: [] for method in samples}
     for size in sorted({len(sample.predictions) for sample in samples.values()}):
         same_size = [m for m, sample in samples.items() if len(sample.predictions) == size]
-        for weights in bootstrap_weights(task, size, resampling):
+        # Their questions are of the same groups too: prompts of one task pool the same tasks.
+        drawing = samples[same_size[0]].predictions.drawing
+        for weights in bootstrap_weights(task, size, resampling, drawing):
             for method in same_size:
                 blocks[method].append(samples[method].resampled(weights))
     return {
@@ -115,7 +117,7 @@ def write_metrics(
     chosen = select(metrics)
     rows, questions = [], {}
     for task, path in confidences.items():
-        answers = read_answers(path)
+        answers = read_answers(path, resampling.resample)
         questions[task] = questions_of(answers)
         rows += measure_task(task, answers, chosen, settings, resampling)
         print(f"{task}: {len(chosen)} metrics of {', '.join(answers)}")
