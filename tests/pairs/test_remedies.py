@@ -112,7 +112,8 @@ def test_a_remedy_has_the_metrics_and_methods_that_it_has_a_meaning_for(tmp_path
     of_answer = {name for name, metric in METRICS.items() if metric.of_answer}
     assert set(found.loc["basecal"].index) == of_answer
     assert set(found.loc["batch"].index) == set(METRICS)
-    assert set(remedies_of("continuation_sum")) == set(REMEDIES) - {"batch"}
+    for method in ("continuation_sum", "choice_raw", "choice_cyclic"):
+        assert set(remedies_of(method)) == set(REMEDIES) - {"batch"}
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -308,7 +308,7 @@ def _remedies(changes, random):
         frame["removed"] = 1 - frame["change_after"] / frame["change_before"]
         frame["removed_ci_low"] = frame["removed"] - 0.1
         frame["removed_ci_high"] = frame["removed"] + 0.1
-        under = [method for method in METHODS if METHODS[method].prompt in entry.prompts]
+        under = [method for method in METHODS if entry.suits(METHODS[method])]
         frames.append(frame[frame["method"].isin(under)])
     return pd.concat(frames, ignore_index=True)[REMEDY_EFFECTS.names]
 

@@ -17,7 +17,7 @@ from alignment_calibration.pairs.temperature import (
     calibrate_by_answers,
     calibrate_by_base,
 )
-from alignment_calibration.study.vocabulary import CHOICE, METHODS, PROMPTS
+from alignment_calibration.study.vocabulary import CHOICE, METHODS, Method
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Remedy:
     Attributes:
         label: what it does, for tables and figures.
         apply: as a function of the base model's answers and the aligned model's.
-        prompts: those under which it has a meaning.
+        suits: whether it has a meaning under a method.
         of_answer: whether it gives confidences to answers alone, so that only metrics that see no
             more (`Metric.of_answer`) have a meaning.
     """
 
     label: str
     apply: Callable[[Answers, Answers], Remedied]
-    prompts: tuple[str, ...] = tuple(PROMPTS)
+    suits: Callable[[Method], bool] = lambda method: True
     of_answer: bool = False
 
     def metrics(self, metrics: Mapping[str, Metric]) -> dict[str, Metric]:
@@ -103,6 +103,11 @@ def _batch(base: Answers, aligned: Answers) -> Remedied:
     return Remedied(batch_calibrated(base.predictions), batch_calibrated(aligned.predictions))
 
 
+def _is_of_letters(method: Method) -> bool:
+    """Whether the options are letters and nothing else, each in the place where it was listed."""
+    return method.prompt == CHOICE and method.normalisation == "softmax"
+
+
 #: Every remedy, by name.
 REMEDIES: Final = {
     "temperature": Remedy("each model at the temperature that fits its answers", _temperature),
@@ -111,12 +116,11 @@ REMEDIES: Final = {
         "aligned model's answers with the base model's confidence", _basecal, of_answer=True
     ),
     "batch": Remedy(
-        "each model's letters less what it says of them on average", _batch, prompts=(CHOICE,)
+        "each model's letters less what it says of them on average", _batch, _is_of_letters
     ),
 }
 
 
 def remedies_of(method: str) -> dict[str, Remedy]:
     """The remedies that have a meaning under a method, by name."""
-    prompt = METHODS[method].prompt
-    return {name: remedy for name, remedy in REMEDIES.items() if prompt in remedy.prompts}
+    return {name: remedy for name, remedy in REMEDIES.items() if remedy.suits(METHODS[method])}
