@@ -85,9 +85,17 @@ CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 FIGURES, TABLES = (
     of_config(exhibits, STUDY) for exhibits in (registry.FIGURES, registry.TABLES)
 )
-SCORED = [model for model in MODELS if source_of(STUDY["models"][model]).scored]
+# With their numbers from an exported study.
+TAKEN = MODELS if STUDY["scored"] else []
+SCORED = [
+    model
+    for model in MODELS
+    if model not in TAKEN and source_of(STUDY["models"][model]).scored
+]
 # By somebody else, before.
-SAMPLED = [model for model in MODELS if model not in SCORED]
+SAMPLED = [model for model in MODELS if model not in (*TAKEN, *SCORED)]
+# Whether the questions are those that the first model was asked.
+ASKED_BY_SAMPLES = not (TAKEN or SCORED)
 
 
 def read_unreadable():
@@ -235,7 +243,7 @@ def given_questions(*models):
     for chat in {chat_of(STUDY["models"][model]) for model in models}:
         values = {"task": tasks, "prompt": prompts}
         if chat is None:
-            step = "questions" if SCORED else "sampled_questions"
+            step = "sampled_questions" if ASKED_BY_SAMPLES else "questions"
         else:
             step, values["chat"] = "chats", [chat] * len(tasks)
         found |= given(step, question_place(chat), **values)
@@ -309,7 +317,7 @@ def dtype_of(model):
 def identity_slice(model):
     """What of a model's spec and the way it is scored decides its cells' identity."""
     spec = STUDY["models"][model]
-    if model in SAMPLED:
+    if not source_of(spec).scored:
         return canonical_json({"model": spec})
     settings = identity_settings(dtype_of(model), STUDY["scoring"]["backend"])
     return canonical_json({"model": spec, **settings})

@@ -2,20 +2,30 @@
 # `snakemake --config scored=FOLDER`.
 
 
+def exported_files():
+    """What of a study is published, each file once."""
+    tidy = [*rules.tables.input.tidy, *rules.figures.input.tidy]
+    files = [
+        *expand(rules.models.output, model=MODELS),
+        *(file for model in MODELS for file in question_files(model)),
+        *(receipt for model in MODELS for receipt in receipts(model)),
+        *expand(rules.confidences.output, model=MODELS),
+        *rules.changes.output,
+        *(rules.ladders.output if STEPS else []),
+        *rules.explanations.output,
+        *(
+            file for file in tidy if file.startswith(RESULTS)
+        ),  # what only some studies have
+        *rules.multiverse.output,
+        rules.run_summary.output.summary,
+    ]
+    return list(dict.fromkeys(files))
+
+
 rule export:
-    """The study as a data set, which another one can take up without scoring."""
+    """Write the study as a data set to publish: export/{study}/ (docs/export.md)."""
     input:
-        files=[
-            *expand(rules.models.output, model=MODELS),
-            *(file for model in MODELS for file in question_files(model)),
-            *(receipt for model in MODELS for receipt in receipts(model)),
-            *expand(rules.confidences.output, model=MODELS),
-            *rules.changes.output,
-            *(rules.ladders.output if STEPS else []),
-            *rules.explanations.output,
-            *rules.multiverse.output,
-            rules.run_summary.output.summary,
-        ],
+        files=exported_files(),
         template=str(WORKFLOW / "report" / "data_set.md.jinja"),
     output:
         directory(f"export/{STUDY['study']}"),
@@ -32,6 +42,7 @@ rule export:
         study=lambda w: canonical_json(
             {key: STUDY[key] for key in STUDY if key != "plan"}, sort_keys=False
         ),
+        origin=lambda w: origin(None, given_all()),
         results=RESULTS,
     script:
         "../scripts/export.py"
@@ -39,73 +50,67 @@ rule export:
 
 # Of an exported study (`scored`) nothing is asked and nothing scored. That its config says the same
 # of models, tasks and scoring, `study.config` has seen.
-if STUDY["scored"]:
 
-    ruleorder: taken_questions > questions > sampled_questions
-    ruleorder: taken_cells > models > sampled_models
-    ruleorder: taken_cells > sampled_cells
-    ruleorder: taken_chats > chats
 
-    if STUDY["scoring"]["load_once"]:
+localrules:
+    taken_questions,
+    taken_chats,
+    taken_cells,
 
-        ruleorder: taken_cells > score_model
 
-    else:
+rule taken_questions:
+    input:
+        records=RECORDS,
+        files=lambda w: [f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.parquet"],
+    output:
+        f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
+    log:
+        f"{LOGS}/questions/{{task}}/{{prompt}}.log",
+    benchmark:
+        f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.tsv"
+    wildcard_constraints:
+        task=one_of(TASKS if TAKEN else []),
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=code("scored"),
+    script:
+        "../scripts/scored.py"
 
-        ruleorder: taken_cells > score
 
-    localrules:
-        taken_questions,
-        taken_chats,
-        taken_cells,
+use rule taken_questions as taken_chats with:
+    input:
+        records=RECORDS,
+        files=lambda w: [
+            f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.{w.chat}.parquet"
+        ],
+    output:
+        f"{RESULTS}/questions/{{task}}/{{prompt}}.{{chat}}.parquet",
+    log:
+        f"{LOGS}/questions/{{task}}/{{prompt}}.{{chat}}.log",
+    benchmark:
+        f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.{{chat}}.tsv"
 
-    rule taken_questions:
-        input:
-            records=RECORDS,
-            files=lambda w: [f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.parquet"],
-        output:
-            f"{RESULTS}/questions/{{task}}/{{prompt}}.parquet",
-        log:
-            f"{LOGS}/questions/{{task}}/{{prompt}}.log",
-        benchmark:
-            f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.tsv"
-        conda:
-            "../../envs/workflow.yaml"
-        params:
-            code=code("scored"),
-        script:
-            "../scripts/scored.py"
 
-    use rule taken_questions as taken_chats with:
-        input:
-            records=RECORDS,
-            files=lambda w: [
-                f"{STUDY['scored']}/questions/{w.task}/{w.prompt}.{w.chat}.parquet"
-            ],
-        output:
-            f"{RESULTS}/questions/{{task}}/{{prompt}}.{{chat}}.parquet",
-        log:
-            f"{LOGS}/questions/{{task}}/{{prompt}}.{{chat}}.log",
-        benchmark:
-            f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.{{chat}}.tsv"
-
-    rule taken_cells:
-        input:
-            records=RECORDS,
-            files=lambda w: [
-                output.replace(RESULTS, STUDY["scored"], 1)
-                for output in [f"{RESULTS}/models/{w.model}.json", *receipts(w.model)]
-            ],
-        output:
-            f"{RESULTS}/models/{{model}}.json",
-            receipts("{model}"),
-        log:
-            f"{LOGS}/models/{{model}}.log",
-        benchmark:
-            f"{BENCHMARKS}/models/{{model}}.tsv"
-        conda:
-            "../../envs/workflow.yaml"
-        params:
-            code=code("scored"),
-        script:
-            "../scripts/scored.py"
+rule taken_cells:
+    input:
+        records=RECORDS,
+        files=lambda w: [
+            output.replace(RESULTS, STUDY["scored"], 1)
+            for output in [f"{RESULTS}/models/{w.model}.json", *receipts(w.model)]
+        ],
+    output:
+        f"{RESULTS}/models/{{model}}.json",
+        receipts("{model}"),
+    log:
+        f"{LOGS}/taken_cells/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/taken_cells/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(TAKEN),
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=code("scored"),
+    script:
+        "../scripts/scored.py"

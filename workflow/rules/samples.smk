@@ -40,7 +40,7 @@ rule sampled_questions:
     benchmark:
         f"{BENCHMARKS}/questions/{{task}}/{{prompt}}.tsv"
     wildcard_constraints:
-        task=one_of([] if SCORED else TASKS),
+        task=one_of(TASKS if ASKED_BY_SAMPLES else []),
     conda:
         "../../envs/workflow.yaml"
     params:

@@ -152,6 +152,8 @@ def _not_as_scored(study: Config, exported: Config) -> Iterator[str]:
     for name in {task["letters"] for task in study["tasks"].values()}:
         if study["letters"].get(name) != exported["letters"].get(name):
             yield f"letters.{name}: not as in"
+    if study["task_folders"] != exported["task_folders"]:
+        yield "task_folders: not as in"
     for key in ("dtype", "backend"):
         if study["scoring"][key] != exported["scoring"][key]:
             yield f"scoring.{key}: not as in"

@@ -16,6 +16,7 @@ from alignment_calibration.files.logits import logits_beside, run_json_beside
 from alignment_calibration.files.verification import problems
 from alignment_calibration.report.data_set.card import card, description
 from alignment_calibration.report.data_set.croissant import as_pattern, croissant
+from alignment_calibration.study.vocabulary import PROMPTS
 
 #: Folders of what was asked and scored, and of what follows at once. Those of parts, from which the
 #: tables of all models and pairs are joined, are made again in seconds, and hold replicates.
@@ -115,9 +116,15 @@ def _describe(folder: Path, study: Mapping[str, Any], template: str | Path) -> N
 
 
 def _as_written(study: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with all defaults that may be written: a local checkpoint has no revision."""
+    """A config with all defaults that may be written: a local checkpoint has no revision, and a
+    task no key of a prompt that is put from another's."""
     models = {
         name: {key: value for key, value in spec.items() if key != "revision" or "hub" in spec}
         for name, spec in study["models"].items()
     }
-    return {key: value for key, value in study.items() if key != "scored"} | {"models": models}
+    tasks = {
+        name: {key: value for key, value in spec.items() if PROMPTS.get(key, key) == key}
+        for name, spec in study["tasks"].items()
+    }
+    others = {key: value for key, value in study.items() if key != "scored"}
+    return others | {"models": models, "tasks": tasks}
