@@ -111,6 +111,7 @@ def run(folder: Path) -> None:
         metrics=metrics,
         reliability=reliability,
         pairs={pair: {"base": next(models), "aligned": next(models)} for pair in permutations},
+        steps={},
         permutations=list(map(str, permutations.values())),
         permuting=Permuting(permutations=2000, seed=0),
         outputs={name: folder / file for name, file in OUTPUTS.items()},

@@ -18,9 +18,9 @@ from torchmetrics.functional.classification import binary_calibration_error
 from alignment_calibration import api, compare, measure
 from alignment_calibration.calibration.metrics.step import write_metrics
 from alignment_calibration.contract.calibration import MODEL_METRICS
-from alignment_calibration.contract.pairs import CHANGES, PERMUTATIONS
-from alignment_calibration.files.frames import read_frame, write_frame
-from alignment_calibration.pairs.changes import changes_of_pairs, read_changes
+from alignment_calibration.contract.pairs import CHANGES
+from alignment_calibration.files.frames import read_frame
+from alignment_calibration.pairs.changes import read_changes, results_of_pairs
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.study.settings import Permuting, Resampling, Settings
 from tests.support.simulation import simulate, simulate_pair, write_confidences
@@ -110,7 +110,6 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
             for here, there in zip(found[name], expected[name], strict=True):
                 np.testing.assert_array_equal(here, there)
 
-    tests = tmp_path / "tests.parquet"
     tested = permutation_tests(
         "p",
         {"arc": files["base"]},
@@ -119,10 +118,11 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
         settings,
         Permuting.of(statistics),
     )
-    write_frame(tests, tested, PERMUTATIONS)
     metrics = {stage: tmp_path / f"metrics-{stage}.parquet" for stage in files}
     pairs = {"p": {"base": "base", "aligned": "aligned"}}
-    expected = changes_of_pairs(read_changes(metrics, pairs), [tests])
+    permuting = Permuting.of(statistics)
+    of_pairs = results_of_pairs(read_changes(metrics, pairs, names), tested, permuting)
+    expected = of_pairs["changes"]
     found = compare(
         base.probabilities,
         aligned.probabilities,

@@ -29,10 +29,10 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.files.parquet import read_identity, write_parquet
 from alignment_calibration.pairs.changes import (
-    changes_of_pairs,
     estimates_of,
     join_metrics,
     read_changes,
+    results_of_pairs,
 )
 from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
@@ -93,7 +93,13 @@ def changes(study):
         )
         tests.append(root / f"test-{pair}.parquet")
         write_frame(tests[-1], tested, PERMUTATIONS)
-    return changes_of_pairs(read_changes(files, PAIRS), tests)
+    tested = pd.concat([read_frame(file, PERMUTATIONS) for file in tests])
+    permuting = Permuting(seed=0, permutations=99)
+    return results_of_pairs(read_changes(files, PAIRS, NAMES), tested, permuting)["changes"]
+
+
+def whole(files):
+    return pd.concat(read_changes(files, PAIRS, NAMES), ignore_index=True)
 
 
 def cell(changes, pair, metric, task="one"):
@@ -166,7 +172,7 @@ def test_a_base_of_0_has_no_rate(tmp_path, study):
     path = tmp_path / "zero.parquet"
     zero = pa.Table.from_pandas(frame, schema=table.schema.remove_metadata(), preserve_index=False)
     write_parquet(path, zero, read_identity(files["base"]))
-    changes = read_changes(files | {"base": path}, PAIRS)
+    changes = whole(files | {"base": path})
     of_ece = changes[changes.metric == "ece"]
     assert of_ece.change_rate.isna().all()
     assert of_ece.change.notna().all()
@@ -181,12 +187,12 @@ def test_models_measured_on_other_questions_are_refused(tmp_path, study):
     other = tmp_path / "other.parquet"
     write_metrics("cold", paths, NAMES, SETTINGS, RESAMPLING, other)
     with pytest.raises(UserError, match=r"other questions .*pair cold"):
-        read_changes(files | {"cold": other}, PAIRS)
+        whole(files | {"cold": other})
 
 
 def test_files_keep_the_contract(tmp_path, study, changes):
     _, files = study
-    replicates = read_changes(files, PAIRS)
+    replicates = whole(files)
     for number, (frame, schema) in enumerate(
         [
             (changes, CHANGES),
@@ -225,7 +231,7 @@ def test_metrics_have_replicates_about_their_value(study):
 
 def test_every_pair_has_some_rank(study):
     _, files = study
-    found = rank_probabilities(read_changes(files, PAIRS))
+    found = rank_probabilities(whole(files))
     sums = found.groupby(["task", "method", "metric", "pair"]).probability.sum()
     assert sums.to_numpy() == pytest.approx(1)
     # Confidence gains are far apart: certain ranks.

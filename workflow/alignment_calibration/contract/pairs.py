@@ -212,8 +212,8 @@ PAIR_EFFECTS: Final = table(
 )
 
 RANK_PROBABILITIES: Final = table(
-    "A pair and a rank that it may have, of a task, method and metric; sorted by task, method, "
-    "metric, pair, rank",
+    "A pair and a rank that it has in some resample, of a task, method and metric; sorted by "
+    "task, method, metric, pair, rank",
     {
         **keys("task", "method", "metric", "pair"),
         "rank": Column(

@@ -1,8 +1,8 @@
 """The step `changes`: what alignment did to each metric of each pair."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,14 @@ from alignment_calibration.pairs.rate_tests import rates_by_method
 from alignment_calibration.study.settings import Permuting
 from alignment_calibration.study.vocabulary import STAGES
 
+#: Columns of metrics files of which changes are made, and which they replace.
+_MADE_FROM: Final = (
+    "base_replicates",
+    "aligned_replicates",
+    "contributions_base",
+    "contributions_aligned",
+)
+
 
 def rates(change: Floats, base: Floats) -> Floats:
     """Change rates, change / base; NaN where the base is 0."""
@@ -65,15 +73,20 @@ def debiased_rates(changes: pd.DataFrame) -> "pd.Series[float]":
 
 
 def read_changes(
-    metrics: Mapping[str, str | Path], pairs: Mapping[str, Mapping[str, str]]
-) -> pd.DataFrame:
-    """Changes of all pairs with their estimates and bootstrap replicates.
+    metrics: Mapping[str, str | Path],
+    pairs: Mapping[str, Mapping[str, str]],
+    names: Iterable[str],
+) -> Iterator[pd.DataFrame]:
+    """Changes of all pairs with their estimates and bootstrap replicates, one metric at a time.
+
+    (So memory holds what questions and resamples add of one metric. Files are read again for each.)
 
     Args:
         metrics: metrics file of each model.
         pairs: `base` and `aligned` model of each pair.
+        names: of the metrics.
 
-    Returns:
+    Yields:
         Columns pair, task, method, metric, n, base, aligned, base_estimate and aligned_estimate
         (None for metrics without), base_debiased, aligned_debiased, change, change_rate,
         change_replicates and rate_replicates (arrays of shape (R,)); sorted by the first four.
@@ -81,8 +94,6 @@ def read_changes(
     Raises:
         UserError: if the models of a pair were measured on different questions.
     """
-    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
-    found = []
     for pair, models in pairs.items():
         base, aligned = models["base"], models["aligned"]
         if not _same_questions(read_identity(metrics[base]), read_identity(metrics[aligned])):
@@ -90,9 +101,19 @@ def read_changes(
                 f"{metrics[aligned]}: measured on other questions than {metrics[base]} "
                 f"(pair {pair}); delete both and run the workflow again"
             )
-        found.append(pair_changes(pair, frames[base], frames[aligned]))
-    changes = pd.concat(found, ignore_index=True)
-    return changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+    for name in names:
+        found = [
+            pair_changes(pair, *(_of_metric(metrics[models[stage]], name) for stage in STAGES))
+            for pair, models in pairs.items()
+        ]
+        changes = pd.concat(found, ignore_index=True)
+        yield changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+
+
+def _of_metric(path: str | Path, name: str) -> pd.DataFrame:
+    """The rows of one metric of a metrics file."""
+    frame = read_frame(path, MODEL_METRICS)
+    return frame[frame["metric"] == name]
 
 
 def _same_questions(base: Any, aligned: Any) -> bool:
@@ -137,28 +158,15 @@ def pair_changes(pair: str, base: pd.DataFrame, aligned: pd.DataFrame) -> pd.Dat
     replicates = [_replicates(row) for row in changes.itertuples()]
     changes["change_replicates"] = pd.Series([change for change, _ in replicates])
     changes["rate_replicates"] = pd.Series([rate for _, rate in replicates])
-    return changes
-
-
-def changes_of_pairs(changes: pd.DataFrame, permutations: Sequence[str | Path]) -> pd.DataFrame:
-    """The changes of all pairs with intervals, p- and q-values and ranks.
-
-    Args:
-        changes: as `read_changes` gives them.
-        permutations: permutations files, one of each pair.
-
-    Returns:
-        Columns and rows of the CHANGES contract.
-    """
-    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
-    return judged(changes, tested)
+    # What they were made from is as large as they are.
+    return changes.drop(columns=list(_MADE_FROM))
 
 
 def judged(changes: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     """Changes with intervals, p- and q-values and ranks among each other.
 
     Args:
-        changes: as `read_changes` gives them.
+        changes: as `read_changes` gives them, of one metric or several.
         tested: rows of the PERMUTATIONS contract.
 
     Returns:
@@ -178,7 +186,7 @@ def estimates_of(changes: pd.DataFrame) -> pd.DataFrame:
     """What it takes to test the rates of changes.
 
     Args:
-        changes: as `read_changes` gives them.
+        changes: as `read_changes` gives them, of one metric or several.
 
     Returns:
         Rows of the ESTIMATES contract.
@@ -228,7 +236,8 @@ def join_metrics(
     Returns:
         Columns and rows of the ALL_METRICS contract.
     """
-    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
+    columns = [name for name in ALL_METRICS.names if name in MODEL_METRICS.names]
+    frames = {model: read_frame(path, MODEL_METRICS)[columns] for model, path in metrics.items()}
     return by_pair(frames, pairs, ALL_METRICS).sort_values(["pair", "stage", *MEASUREMENT])
 
 
@@ -257,25 +266,73 @@ def write_changes(
     Raises:
         UserError: if a file is damaged, or the models of a pair answered different questions.
     """
-    replicates = read_changes(metrics, pairs)
-    changes = changes_of_pairs(replicates, permutations)
+    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
     values = join_metrics(metrics, {**pairs, **steps})
+    names = sorted(values["metric"].unique())
+    found = results_of_pairs(read_changes(metrics, pairs, names), tested, permuting)
     diagrams = {model: read_frame(path, MODEL_RELIABILITY) for model, path in reliability.items()}
     write_csv(outputs["metrics_csv"], values)
-    write_csv(outputs["changes_csv"], changes)
-    for name, frame, schema in [
-        ("metrics", values, ALL_METRICS),
-        ("reliability", by_pair(diagrams, pairs, RELIABILITY), RELIABILITY),
-        ("changes", changes, CHANGES),
-        ("estimates", estimates_of(replicates), ESTIMATES),
-        ("rates_by_method", rates_by_method(replicates), RATES_BY_METHOD),
-        ("alignment_effects", effects(replicates), EFFECTS),
-        ("pair_effects", pair_effects(replicates), PAIR_EFFECTS),
-        ("rank_probabilities", rank_probabilities(replicates), RANK_PROBABILITIES),
-        ("rank_agreement", rank_agreement(changes, permuting, replicates), RANK_AGREEMENT),
-        ("rank_correlations", rank_correlations(changes), RANK_CORRELATIONS),
-    ]:
-        write_frame(outputs[name], frame, schema)
+    write_csv(outputs["changes_csv"], found["changes"])
+    write_frame(outputs["metrics"], values, ALL_METRICS)
+    write_frame(outputs["reliability"], by_pair(diagrams, pairs, RELIABILITY), RELIABILITY)
+    for name, frame in found.items():
+        write_frame(outputs[name], frame, _RESULTS[name][0])
+
+
+#: What follows from changes: schema, and by which of its columns rows are sorted (the others as
+#: they come).
+_RESULTS: Final = {
+    "changes": (CHANGES, ["pair", *MEASUREMENT]),
+    "estimates": (ESTIMATES, ["pair", *MEASUREMENT]),
+    "rates_by_method": (RATES_BY_METHOD, ["pair", "task", "metric"]),
+    "alignment_effects": (EFFECTS, ["method", "metric"]),
+    "pair_effects": (PAIR_EFFECTS, ["pair", "method", "metric"]),
+    "rank_probabilities": (RANK_PROBABILITIES, [*MEASUREMENT, "pair", "rank"]),
+    "rank_agreement": (RANK_AGREEMENT, ["method", "metric"]),
+    "rank_correlations": (RANK_CORRELATIONS, ["method", "metric"]),
+}
+
+
+def results_of_pairs(
+    by_metric: Iterable[pd.DataFrame], tested: pd.DataFrame, permuting: Permuting
+) -> dict[str, pd.DataFrame]:
+    """The changes of all pairs with intervals, p- and q-values and ranks, and what follows.
+
+    Args:
+        by_metric: as `read_changes` gives them.
+        tested: rows of the PERMUTATIONS contract.
+        permuting: of the ranks of the pairs.
+
+    Returns:
+        Frames by name, with the columns and rows of the contract: `changes`, `estimates`,
+        `rates_by_method`, `alignment_effects`, `pair_effects`, `rank_probabilities`,
+        `rank_agreement` and `rank_correlations`.
+    """
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in _RESULTS}
+    for replicates in by_metric:
+        changes = judged(replicates, tested)
+        for name, frame in {
+            "changes": changes,
+            "estimates": estimates_of(replicates),
+            "rates_by_method": rates_by_method(replicates),
+            "alignment_effects": effects(replicates),
+            "pair_effects": pair_effects(replicates),
+            "rank_probabilities": rank_probabilities(replicates),
+            "rank_agreement": rank_agreement(changes, permuting, replicates),
+            "rank_correlations": rank_correlations(changes),
+        }.items():
+            parts[name].append(frame)
+    found = {
+        name: _joined(frames).sort_values(_RESULTS[name][1], kind="stable", ignore_index=True)
+        for name, frames in parts.items()
+    }
+    found["changes"]["q_all"] = benjamini_hochberg(found["changes"]["p_value"].to_numpy())
+    return found
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames beneath each other. (Those without rows have types of their own, and are left out.)"""
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1])
 
 
 def _estimates(metrics: pd.DataFrame) -> "pd.Series[Any]":

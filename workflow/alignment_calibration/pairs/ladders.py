@@ -16,9 +16,9 @@ from alignment_calibration.calibration.resampling import (
     interval,
 )
 from alignment_calibration.contract.calibration import MEASUREMENT, MODEL_METRICS
-from alignment_calibration.contract.pairs import CHANGES, LADDER_STAGES, TRENDS
+from alignment_calibration.contract.pairs import CHANGES, LADDER_STAGES, PERMUTATIONS, TRENDS
 from alignment_calibration.files.frames import read_frame, write_csv, write_frame
-from alignment_calibration.pairs.changes import changes_of_pairs, estimate_of, read_changes
+from alignment_calibration.pairs.changes import estimate_of, judged, read_changes
 
 
 def trend_weights(stages: int) -> Floats:
@@ -141,10 +141,13 @@ def write_ladders(
     Raises:
         UserError: if a file is damaged, or the models of a ladder answered different questions.
     """
-    changes = changes_of_pairs(read_changes(metrics, steps), permutations)
+    tested = pd.concat([read_frame(path, PERMUTATIONS) for path in permutations])
+    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
+    names = sorted({name for frame in frames.values() for name in frame["metric"].unique()})
+    by_metric = pd.concat(read_changes(metrics, steps, names))
+    changes = judged(by_metric.sort_values(["pair", *MEASUREMENT], ignore_index=True), tested)
     # Steps are parts of what is ranked.
     changes["rank"] = pd.array([pd.NA] * len(changes), "Int64")
-    frames = {model: read_frame(path, MODEL_METRICS) for model, path in metrics.items()}
     write_csv(outputs["steps_csv"], changes)
     write_frame(outputs["steps"], changes, CHANGES)
     write_frame(outputs["stages"], stage_means(frames, ladders), LADDER_STAGES)

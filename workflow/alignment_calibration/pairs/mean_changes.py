@@ -113,10 +113,17 @@ def _families(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataF
 
 def _means_over_tasks(family: pd.DataFrame) -> Iterator[tuple[str, Estimate, Floats]]:
     """Each pair, its mean change over tasks, and its debiased changes by task."""
-    moved = {(str(row.pair), str(row.task)): _changed(row) for row in family.itertuples()}
-    sizes = {task: found.contributions.size for (_, task), found in sorted(moved.items())}
-    for pair in sorted({pair for pair, _ in moved}):
-        by_task = {task: found for (of, task), found in sorted(moved.items()) if of == pair}
+    moved: dict[str, dict[str, Estimate]] = {}
+    for row in family.itertuples():
+        moved.setdefault(str(row.pair), {})[str(row.task)] = _changed(row)
+    sizes = {
+        task: found.contributions.size
+        for by_task in moved.values()
+        for task, found in by_task.items()
+    }
+    sizes = {task: sizes[task] for task in sorted(sizes)}
+    for pair in sorted(moved):
+        by_task = {task: moved[pair][task] for task in sorted(moved[pair])}
         of_tasks = np.array([found.debiased for found in by_task.values()])
         yield pair, mean_over_tasks(by_task, sizes), of_tasks
 

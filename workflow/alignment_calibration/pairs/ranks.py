@@ -1,9 +1,11 @@
 """Ranks of pairs by how much alignment changed a metric, and how sure the ranks are."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.calibration.resampling import generator, permutation_p_value
@@ -39,7 +41,8 @@ def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
             in which a pair has no rate (a base of 0) are left out.
 
     Returns:
-        Rows of the RANK_PROBABILITIES contract: one for every pair and possible rank.
+        Rows of the RANK_PROBABILITIES contract: one for every rank that a pair has at least once.
+        (Of P pairs each could have P ranks, and of many has few.)
     """
     found = []
     for key, ranked in replicates.groupby(MEASUREMENT, sort=True):
@@ -47,16 +50,21 @@ def rank_probabilities(replicates: pd.DataFrame) -> pd.DataFrame:
         rates = rates[:, np.isfinite(rates).all(axis=0)]
         if rates.size == 0:
             continue
-        # The smaller rank of ties: one more than the number of pairs with a larger rate.
-        ranks = 1 + (rates[None] > rates[:, None]).sum(axis=1)
-        for pair, pair_ranks in zip(ranked["pair"], ranks, strict=True):
-            counts = np.bincount(pair_ranks, minlength=len(ranked) + 1)[1:]
-            found += [
-                (*key, pair, rank, count / rates.shape[1])
-                for rank, count in enumerate(counts, start=1)
-            ]
-    frame = pd.DataFrame(found, columns=RANK_PROBABILITIES.names)
-    return frame.sort_values([*MEASUREMENT, "pair", "rank"])
+        # Largest first; ties share the smaller rank.
+        ranks = rankdata(-rates, method="min", axis=0).astype(np.int64)
+        rows = np.arange(len(ranked))[:, None]
+        shape = (len(ranked), len(ranked))
+        counts = np.bincount((rows * len(ranked) + ranks - 1).ravel(), minlength=math.prod(shape))
+        pair, rank = np.nonzero(counts.reshape(shape))
+        counted = {
+            "pair": ranked["pair"].to_numpy()[pair],
+            "rank": rank + 1,
+            "probability": counts.reshape(shape)[pair, rank] / rates.shape[1],
+        }
+        found.append(pd.DataFrame(dict(zip(MEASUREMENT, key, strict=True)) | counted))
+    frame = pd.concat(found) if found else pd.DataFrame(columns=RANK_PROBABILITIES.names)
+    columns = RANK_PROBABILITIES.names
+    return frame.reindex(columns=columns).sort_values([*MEASUREMENT, "pair", "rank"])
 
 
 def kendall_w(rates: Floats) -> Floats:
