@@ -83,7 +83,7 @@ def _agreement(agreement: pd.DataFrame, correlations: pd.DataFrame) -> Section:
                 (
                     *(metric, method, str(row["tasks"]), str(row["pairs"])),
                     _with_ends(row["kendall_w"], row["ci_low"], row["ci_high"]),
-                    MISSING if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}",
+                    MISSING if pd.isna(row["p_value"]) else f"{row['p_value']:.4f}",
                     _with_ends(median, least, most),
                 )
             )
