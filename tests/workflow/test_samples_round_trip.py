@@ -25,7 +25,7 @@ from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.lm_eval_task import build
 from alignment_calibration.scoring.lm_eval import SharedPrefixLM
 from alignment_calibration.study.letters import TEMPLATES
-from tests.support.study import CHECKPOINTS, ROOT, Study
+from tests.support.study import ALL_MESSAGES, CHECKPOINTS, ROOT, Study
 
 OWN_TASKS = ROOT / "workflow" / "tasks"
 CHECKPOINT = CHECKPOINTS["base"]
@@ -175,7 +175,8 @@ def test_what_a_pair_lacks_is_absent_and_said_so(study: Study) -> None:
     for table in ("models", "changes", "headline"):
         assert ABSENT in (study.results / f"tables/{table}.md").read_text()
     # Nor is there a figure of it, which would be empty.
-    run = study.run("--dry-run", targets=["figures"])
-    assert "reliability/Tokens/continuation_min.png" in run.stdout
-    assert "reliability/Sums/continuation_sum.png" in run.stdout
-    assert "reliability/Sums/continuation_min.png" not in run.stdout
+    run = study.run("--dry-run", ALL_MESSAGES, targets=["figures"])
+    planned = run.stdout + run.stderr
+    assert "reliability/Tokens/continuation_min.png" in planned
+    assert "reliability/Sums/continuation_sum.png" in planned
+    assert "reliability/Sums/continuation_min.png" not in planned
