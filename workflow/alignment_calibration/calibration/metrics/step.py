@@ -75,14 +75,19 @@ def measure_task(
 def _replicates(
     task: str, samples: Mapping[str, Sample[str]], resampling: Resampling
 ) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
-    """Bootstrap replicates of every metric, by method; methods of one size share the resamples."""
+    """Bootstrap replicates of every metric, by method; methods whose questions are as many, and of
+    the same groups, share the resamples.
+    """
     blocks: dict[str, list[dict[str, Any]]] = {method: [] for method in samples}
-    for size in sorted({len(sample.predictions) for sample in samples.values()}):
-        same_size = [m for m, sample in samples.items() if len(sample.predictions) == size]
-        # Their questions are of the same groups too: prompts of one task pool the same tasks.
-        drawing = samples[same_size[0]].predictions.drawing
+    alike: dict[tuple[int, bytes], list[str]] = {}
+    for method, sample in samples.items():
+        drawing = sample.predictions.drawing
+        groups = b"" if drawing is None else drawing.groups.tobytes()
+        alike.setdefault((len(sample.predictions), groups), []).append(method)
+    for (size, _), methods in sorted(alike.items()):
+        drawing = samples[methods[0]].predictions.drawing
         for weights in bootstrap_weights(task, size, resampling, drawing):
-            for method in same_size:
+            for method in methods:
                 blocks[method].append(samples[method].resampled(weights))
     return {
         method: {
