@@ -22,6 +22,9 @@ Panel = tuple[str, str]
 _LINEAR_TO = 100.0
 _LOGARITHMIC_FROM = 400.0
 
+#: Panels that fit in one or two lines; more stand in lines of four.
+_MOST_IN_TWO_LINES = 8
+
 #: Height in inches of a panel's heading, tick labels and axis label.
 _AROUND = 0.85
 
@@ -46,6 +49,7 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         height = max(0.5, len(tasks) * (0.09 + max(0.12, 0.029 * len(marks))))
         tall = 2 * height > style.PAGE_HEIGHT - 2
         columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
+        columns = columns if len(shown) <= _MOST_IN_TWO_LINES else 4
         lines = math.ceil(len(shown) / columns)
         legend = 0.16 * math.ceil(len(marks) / 4) + (0.25 if missing else 0)
         height = min(height, (style.PAGE_HEIGHT - legend) / lines - _AROUND)

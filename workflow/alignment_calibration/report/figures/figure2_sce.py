@@ -11,13 +11,14 @@ from alignment_calibration.study.vocabulary import METHODS
 
 def draw(changes: pd.DataFrame) -> Figure:
     """A line of panels per definition, a panel per method; see `change_rates.draw`."""
-    return change_rates.draw(changes, _panels())
+    return change_rates.draw(changes, _panels(changes))
 
 
 def numbers(changes: pd.DataFrame) -> dict[str, Any]:
     """What the caption says of this run; see `change_rates.numbers`."""
-    return change_rates.numbers(changes, _panels())
+    return change_rates.numbers(changes, _panels(changes))
 
 
-def _panels() -> list[change_rates.Panel]:
-    return [(metric, method) for metric in ("sce_ovr", "sce") for method in METHODS]
+def _panels(changes: pd.DataFrame) -> list[change_rates.Panel]:
+    methods = [method for method in METHODS if (changes["method"] == method).any()]
+    return [(metric, method) for metric in ("sce_ovr", "sce") for method in methods]
