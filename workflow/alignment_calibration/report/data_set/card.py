@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.atomic import read_json
 from alignment_calibration.files.parquet import read_parquet
-from alignment_calibration.inputs.sources import source_key
+from alignment_calibration.inputs.sources import SOURCES, source_key
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.vocabulary import METHODS, PROMPTS
 
@@ -73,8 +73,9 @@ def description(study: Mapping[str, Any]) -> str:
 def _model(record: Mapping[str, Any]) -> dict[str, str]:
     spec = record["spec"]
     # Of a place on this machine, its name only.
-    source = spec["hub"] if "hub" in spec else Path(spec[source_key(spec)]).name
-    others = sorted(spec.keys() - {source_key(spec), "revision"})
+    place = spec[source_key(spec)]
+    source = place if "hub" in spec else Path(place).name
+    others = sorted(spec.keys() - {*SOURCES, "revision"})
     settings = ", ".join(f"{key}: {spec[key]}" for key in others)
     return {
         "model": record["model"],
