@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignment_calibration.contract.pairs import RANK_AGREEMENT
+from alignment_calibration.contract.pairs import (
+    ESTIMATES,
+    RANK_AGREEMENT,
+    RANK_CORRELATIONS,
+    RATES_BY_METHOD,
+)
+from alignment_calibration.files.frames import read_frame, write_frame
 from alignment_calibration.reference.claims import HARDLY, evaluate
 from alignment_calibration.reference.published import published_changes, read_published
 from alignment_calibration.report.tables.claims import table as claims_table
@@ -188,3 +194,16 @@ def test_table_shows_both_metrics_side_by_side(published):
     assert "holds | 70 of 70 contrasts above 0 %" in rows[0]
     assert "undecided | Not measured." in rows[0]
     assert pd.api.types.is_integer_dtype(table.data["contrasts"])
+
+
+def test_files_of_a_study_with_one_task_and_one_method_may_be_empty(tmp_path):
+    for schema in (RATES_BY_METHOD, RANK_CORRELATIONS, ESTIMATES):
+        write_frame(tmp_path / "empty.parquet", pd.DataFrame(columns=schema.names), schema)
+        assert read_frame(tmp_path / "empty.parquet", schema).empty
+    changes = study(half_width=0.02)
+    of_one = changes[(changes["method"] == SUM) & (changes["task"] == "s")]
+    none = read_frame(tmp_path / "empty.parquet", ESTIMATES)
+    found = evaluate(
+        of_one, make_agreement(of_one), none, RATES_BY_METHOD.empty_table().to_pandas()
+    )
+    assert found[7, "sce"].verdict == "undecided"

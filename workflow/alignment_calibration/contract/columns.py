@@ -22,7 +22,11 @@ class Column(NamedTuple):
     null: str = ""
 
 
-def table(rows: str, columns: Mapping[str, Column]) -> pa.Schema:
+#: In a schema's metadata: a file of it may be without rows.
+MAY_BE_EMPTY: Final = b"may_be_empty"
+
+
+def table(rows: str, columns: Mapping[str, Column], *, may_be_empty: bool = False) -> pa.Schema:
     """A schema that carries its description: `rows` in its metadata, the rest in its columns'.
 
     `files.parquet` writes none of it: a file's bytes, of which identities are made, are the same
@@ -31,12 +35,16 @@ def table(rows: str, columns: Mapping[str, Column]) -> pa.Schema:
     Args:
         rows: what a row is, and how rows are sorted.
         columns: by name, in their order.
+        may_be_empty: whether some studies have no such rows; else a file without is an error.
     """
     fields = [
         pa.field(name, kind, metadata={"meaning": meaning, "unit": unit, "null": null})
         for name, (kind, meaning, unit, null) in columns.items()
     ]
-    return pa.schema(fields, metadata={"rows": rows})
+    metadata = {b"rows": rows.encode()}
+    if may_be_empty:
+        metadata[MAY_BE_EMPTY] = b""
+    return pa.schema(fields, metadata=metadata)
 
 
 def described(schema: pa.Schema) -> tuple[str, dict[str, Column]]:

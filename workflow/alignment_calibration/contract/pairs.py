@@ -140,6 +140,7 @@ ESTIMATES: Final = table(
         ),
         "covariance": Column(pa.float64(), "of the two", "the metric's, squared"),
     },
+    may_be_empty=True,
 )
 
 RATES_BY_METHOD: Final = table(
@@ -157,6 +158,7 @@ RATES_BY_METHOD: Final = table(
             pa.float64(), "one-sided p-value of a rate that is not below the other", PROBABILITY
         ),
     },
+    may_be_empty=True,
 )
 
 _MEAN: Final = {
@@ -265,6 +267,7 @@ RANK_CORRELATIONS: Final = table(
             pa.float64(), "Kendall's τ-b", "number from −1 to 1", "a task ties all pairs"
         ),
     },
+    may_be_empty=True,
 )
 
 #: What is told of a metric under a remedy, and what it is.

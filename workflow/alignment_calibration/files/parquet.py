@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from alignment_calibration.contract.columns import MAY_BE_EMPTY
 from alignment_calibration.errors import UserError, lacks_memory, one_line
 from alignment_calibration.files.atomic import atomic_path, canonical_json
 from alignment_calibration.files.origin import DIGEST_KEY, check_origin, origin_metadata
@@ -55,7 +56,8 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
         mend: what an error tells the user to do; by default, to run the workflow again.
 
     Raises:
-        UserError: if the file is missing, damaged, has other columns or no rows.
+        UserError: if the file is missing, damaged, has other columns, or no rows although the
+            schema asks for some.
     """
     table = read_whole(path, mend)
     found = {field.name: field.type for field in table.schema}
@@ -67,7 +69,7 @@ def read_parquet(path: str | Path, schema: pa.Schema, mend: str | None = None) -
             f"{path}: not a file of this step: missing, extra or retyped column {names}; "
             f"{mend or _AGAIN}"
         )
-    if table.num_rows == 0:
+    if table.num_rows == 0 and MAY_BE_EMPTY not in (schema.metadata or {}):
         raise UserError(f"{path}: has no rows; {mend or _AGAIN}")
     return table.select(schema.names)
 
