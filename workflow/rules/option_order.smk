@@ -2,6 +2,7 @@
 
 
 rule option_order:
+    """What the order of listed options does, and the prior of their letters."""
     input:
         receipts=[receipts(model) for model in MODELS],
         questions=[file for model in MODELS for file in question_files(model)],
