@@ -57,10 +57,7 @@ def put(prompt: str, name: str, output: Path, **chat: Any) -> None:
     )
 
 
-#: The demo's models, and one of them asked by its chat template whatever the demo does.
-MODELS: dict[str, Any] = CONFIG["models"] | {
-    "in-its-template": {"path": CONFIG["models"]["demo-aligned"]["path"], "chat_template": True}
-}
+MODELS: dict[str, dict[str, Any]] = CONFIG["models"]
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
