@@ -116,8 +116,8 @@ def _describe(folder: Path, study: Mapping[str, Any], template: str | Path) -> N
 
 
 def _as_written(study: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with all defaults that may be written: a local checkpoint has no revision, and a
-    task no key of a prompt that is put from another's."""
+    """A config with all defaults that may be written: no section is empty, a local checkpoint has
+    no revision, and a task no key of a prompt that is put from another's."""
     models = {
         name: {key: value for key, value in spec.items() if key != "revision" or "hub" in spec}
         for name, spec in study["models"].items()
@@ -126,5 +126,5 @@ def _as_written(study: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in spec.items() if PROMPTS.get(key, key) == key}
         for name, spec in study["tasks"].items()
     }
-    others = {key: value for key, value in study.items() if key != "scored"}
+    others = {key: value for key, value in study.items() if key != "scored" and value != {}}
     return others | {"models": models, "tasks": tasks}
