@@ -51,6 +51,8 @@ class Metric:
             without an estimate.
         interval_covers: whether its interval was seen to cover at its nominal rate, be the model
             calibrated or not (docs/statistics.md has the figures).
+        hangs_on_wrong_answers: whether the interval of a value was seen to cover less where wrong
+            answers are few.
         letters_only: whether it needs the probability mass on the listed letters.
         of_answer: whether it sees nothing but which answers are right, and their confidences.
     """
@@ -68,6 +70,7 @@ class Metric:
     rebinned: Tally | None = None
     interval: Interval = "percentile"
     interval_covers: bool = True
+    hangs_on_wrong_answers: bool = False
     letters_only: bool = False
     of_answer: bool = False
 
@@ -106,6 +109,7 @@ def _mean(
     unit: Unit = "fraction",
     letters_only: bool = False,
     of_answer: bool = False,
+    hangs_on_wrong_answers: bool = False,
 ) -> Metric:
     """The mean over questions of a number."""
     return Metric(
@@ -116,6 +120,7 @@ def _mean(
         tallies.of_questions(number),
         formulas.mean,
         shares=formulas.mean_shares,
+        hangs_on_wrong_answers=hangs_on_wrong_answers,
         letters_only=letters_only,
         of_answer=of_answer,
     )
@@ -160,7 +165,13 @@ def _class_wise(label: str, gaps: Gaps) -> Metric:
 
 
 def _brier_part(
-    label: str, formula: Callable[[Floats], Floats], worse: Direction, most: float
+    label: str,
+    formula: Callable[[Floats], Floats],
+    worse: Direction,
+    most: float,
+    *,
+    interval_covers: bool = True,
+    hangs_on_wrong_answers: bool = False,
 ) -> Metric:
     return Metric(
         label,
@@ -170,6 +181,8 @@ def _brier_part(
         formula=formula,
         binning="equal_width",
         interval="basic",
+        interval_covers=interval_covers,
+        hangs_on_wrong_answers=hangs_on_wrong_answers,
     )
 
 
@@ -208,12 +221,27 @@ METRICS: Final[dict[str, Metric]] = {
         "equal_mass",
     ),
     "brier": _mean("Brier score", _number("squared_error"), worse=1, bounds=(0, 2)),
-    "brier_reliability": _brier_part("Brier reliability", formulas.brier_reliability, 1, 2),
-    "brier_resolution": _brier_part("Brier resolution", formulas.brier_resolution, -1, 1),
+    "brier_reliability": _brier_part(
+        "Brier reliability", formulas.brier_reliability, 1, 2, hangs_on_wrong_answers=True
+    ),
+    "brier_resolution": _brier_part(
+        "Brier resolution", formulas.brier_resolution, -1, 1, interval_covers=False
+    ),
     "brier_uncertainty": _brier_part("Brier uncertainty", formulas.brier_uncertainty, 0, 1),
-    "nll": _mean("NLL", _number("log_loss"), worse=1, bounds=(0, np.inf), unit="nats"),
-    "auroc": Metric("AUROC", -1, (0, 1), curve=curves.auroc, of_answer=True),
-    "aurc": Metric("AURC", 1, (0, 1), curve=curves.aurc, of_answer=True),
+    "nll": _mean(
+        "NLL",
+        _number("log_loss"),
+        worse=1,
+        bounds=(0, np.inf),
+        unit="nats",
+        hangs_on_wrong_answers=True,
+    ),
+    "auroc": Metric(
+        "AUROC", -1, (0, 1), curve=curves.auroc, hangs_on_wrong_answers=True, of_answer=True
+    ),
+    "aurc": Metric(
+        "AURC", 1, (0, 1), curve=curves.aurc, hangs_on_wrong_answers=True, of_answer=True
+    ),
     "letter_mass": _mean("letter mass", _number("letter_mass"), worse=0, letters_only=True),
 }
 
@@ -238,6 +266,17 @@ def interval_note(names: Iterable[str]) -> str:
         note += (
             f" Those of {', '.join(indicative)} are indicative only: in simulation they hold the "
             "truth less often than that (docs/statistics.md)."
+        )
+    return note
+
+
+def value_interval_note(names: Iterable[str]) -> str:
+    """What to say wherever intervals of these metrics of one model are shown."""
+    note = interval_note(names)
+    if rare := [name for name, metric in select(names).items() if metric.hangs_on_wrong_answers]:
+        note += (
+            f" Those of {', '.join(rare)} hang on wrong answers, and hold the truth less often "
+            "where a model gives only some tens of them."
         )
     return note
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import METRICS, interval_note
+from alignment_calibration.calibration.metrics.registry import METRICS, value_interval_note
 from alignment_calibration.report.tables.cells import (
     in_order,
     primary_first,
@@ -65,7 +65,7 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
             )
     notes = primary_note(metrics, primary)
     if metrics["ci_low"].notna().any():
-        notes.append(interval_note(names))
+        notes.append(value_interval_note(names))
     if cut:
         notes.append(
             "Truncated: questions whose context was too long for the model and lost its left."
