@@ -12,6 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from alignment_calibration import compare
+from alignment_calibration.report.page import table_page
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables import changes as change_table
 from alignment_calibration.report.tables import headline
@@ -251,6 +252,40 @@ def test_markdown_shows_every_text_as_it_is(text):
     assert shown.count(f"Note {words}") == 1
 
 
+@pytest.mark.parametrize("text", AWKWARD)
+def test_a_page_shows_every_text_as_it_is(text):
+    section = Section(text, ("l", "r"), ("head", text), (("row", text), ("bold", Bold(text))))
+    table = Table(text, pd.DataFrame(), (section, section), (f"Note {text}",))
+    head, _, body = table_page(table).partition("<body>")
+    seen = Seen()
+    seen.feed(body)
+    assert "<script" not in head
+    assert set(seen.tags) == {
+        *("h1", "p", "b", "details", "summary"),
+        *("div", "table", "thead", "tbody", "tr", "th", "td"),
+    }
+    assert seen.tags.count("th") == 4
+    assert seen.tags.count("td") == 8
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    shown = [" ".join(shown.split()) for shown in seen.texts]
+    assert shown.count(words) == 1 + 2 * 4
+    assert shown.count(f"Note {words}") == 1
+
+
+@pytest.mark.parametrize("name", ["changes", "models"])
+def test_a_page_opens_with_few_columns_of_the_primary_analysis(name):
+    primary = Primary(metric="sce", method="continuation_min")
+    table = make_table(name, make_study(3, 2, methods=tuple(METHODS)), primary)
+    assert all(len(section.header) <= 10 for section in table.sections)
+    page = table_page(table)
+    opened, _, _ = page.partition("</table>")
+    assert page.count("<details>") == len(table.sections) - 1
+    assert "<details>" not in opened
+    first = table.sections[0]
+    assert primary.metric in f"{first.caption} {' '.join(first.header)}".split()
+    assert first.header[{"changes": 2, "models": 3}[name]] in (primary.metric, primary.method)
+
+
 class Seen(HTMLParser):
     """The tags of a page, and the text of each block."""
 
@@ -261,14 +296,14 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         self.tags.append(tag)
-        if tag != "strong":
+        if tag not in ("strong", "b"):
             self.texts.append("")
 
     def handle_data(self, data: str) -> None:
         self.texts[-1] += data
 
     def handle_endtag(self, tag: str) -> None:
-        if tag != "strong":
+        if tag not in ("strong", "b"):
             self.texts.append("")
 
 

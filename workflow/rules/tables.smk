@@ -1,4 +1,4 @@
-# Tables for people, each as CSV, Markdown and LaTeX: of the config's study, of the published one.
+# Tables for people, each as CSV, HTML, Markdown and LaTeX: of our study and the published one.
 
 
 rule tables:

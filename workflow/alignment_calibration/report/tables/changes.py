@@ -16,9 +16,17 @@ from alignment_calibration.report.tables.table import MISSING, Section, Table
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
+#: Methods side by side; further ones stand below.
+COLUMNS = 8
+
 
 def table(changes: pd.DataFrame, primary: Primary) -> Table:
-    """A section per metric, a column per method; those of the primary analysis first."""
+    """A section per metric, a column per method; those of the primary analysis first.
+
+    Args:
+        changes: rows of CHANGES.
+        primary: the analysis that stands first.
+    """
     methods = in_order(changes["method"], [primary.method, *METHODS])
     texts = {
         (row["metric"], row["task"], row["pair"], row["method"]): rate_cell(
@@ -34,17 +42,19 @@ def table(changes: pd.DataFrame, primary: Primary) -> Table:
     for metric in in_order(changes["metric"], [primary.metric]):
         rows = changes.loc[changes["metric"] == metric, ["task", "pair"]].drop_duplicates()
         keys = sorted(rows.itertuples(index=False, name=None))
-        sections.append(
+        sections += [
             Section(
                 caption=f"Change rate of {metric} from base to aligned model, in percent.",
-                align=("l", "l", *("r" for _ in methods)),
-                header=("task", "pair", *methods),
+                align=("l", "l", *("r" for _ in block)),
+                header=("task", "pair", *block),
                 rows=tuple(
-                    (*key, *(texts.get((metric, *key, method), MISSING) for method in methods))
+                    (*key, *(texts.get((metric, *key, method), MISSING) for method in block))
                     for key in keys
                 ),
             )
-        )
+            for start in range(0, len(methods), COLUMNS)
+            for block in [methods[start : start + COLUMNS]]
+        ]
     notes = [*primary_note(changes, primary), "Change rate: (aligned − base) / base."]
     if changes["rate_ci_low"].notna().any():
         notes.append(rate_interval_note(in_order(changes["metric"])))

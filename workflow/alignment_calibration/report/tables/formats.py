@@ -1,4 +1,4 @@
-"""Formats of a table: CSV (exact), Markdown (readable) and LaTeX (for a paper)."""
+"""Formats of a table: CSV (exact), HTML and Markdown (readable) and LaTeX (for a paper)."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from alignment_calibration.files.atomic import write_text
 from alignment_calibration.files.frames import write_csv
-from alignment_calibration.report.tables.table import Bold, Table
+from alignment_calibration.report.page import table_page
+from alignment_calibration.report.tables.table import Bold, Table, visible
 
 #: Rows that fit on a page.
 PAGE_ROWS = 45
@@ -16,10 +17,12 @@ LATEX_SIZE = r"\footnotesize\setlength{\tabcolsep}{4pt}"
 
 
 def write_table(table: Table, outputs: Iterable[str | Path]) -> None:
-    """Write a table to files whose suffixes (`.csv`, `.md`, `.tex`) say the format."""
+    """Write a table to files whose suffixes (`.csv`, `.html`, `.md`, `.tex`) say the format."""
     for output in map(Path, outputs):
         if output.suffix == ".csv":
             write_csv(output, table.data)
+        elif output.suffix == ".html":
+            write_text(output, table_page(table))
         elif output.suffix == ".md":
             write_text(output, markdown(table))
         elif output.suffix == ".tex":
@@ -49,12 +52,7 @@ _MARKDOWN = re.compile(r"[\\`*<>|~]|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|(?<=\])[
 
 
 def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\g<0>", _visible(text)).strip()
-
-
-def _visible(text: str) -> str:
-    """Text without the characters that break lines or are no text at all."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text)).strip()
 
 
 _LATEX: Mapping[int, str] = str.maketrans(
@@ -148,4 +146,4 @@ def _latex_row(fields: Sequence[str]) -> str:
 
 def escape(text: str) -> str:
     """Text with the characters that mean something to LaTeX, or that its fonts lack, replaced."""
-    return _visible(text).translate(_LATEX)
+    return visible(text).translate(_LATEX)

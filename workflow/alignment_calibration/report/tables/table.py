@@ -45,3 +45,8 @@ class Table:
 def paragraph(width: float) -> str:
     """The LaTeX column type of running text, `width` as a fraction of the line's."""
     return rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
+
+
+def visible(text: str) -> str:
+    """Text without the characters that break lines or are no text at all."""
+    return "".join(character if character.isprintable() else " " for character in text)
