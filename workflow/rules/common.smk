@@ -292,7 +292,7 @@ def refuse_to_touch():
     """End with an error if `--touch` would take files for made under this config that were not."""
     verification = "alignment_calibration.files.verification"
     done = subprocess.run(
-        [sys.executable, "-m", verification, "--origin", "/dev/stdin", RESULTS],
+        [sys.executable, "-m", verification, "--origin", RESULTS],
         input=origin(None, given_all()),
         stderr=subprocess.PIPE,
         text=True,
@@ -569,6 +569,26 @@ def question_file(model, task, prompt):
 def question_files(model):
     """The questions files of a model's cells, in their order."""
     return [question_file(model, task, prompt) for task, prompt in CELLS]
+
+
+def exported_files():
+    """What of a study is published, each file once."""
+    tidy = [*rules.tables.input.tidy, *rules.figures.input.tidy]
+    files = [
+        *expand(rules.models.output, model=MODELS),
+        *(file for model in MODELS for file in question_files(model)),
+        *(receipt for model in MODELS for receipt in receipts(model)),
+        *expand(rules.confidences.output, model=MODELS),
+        *rules.changes.output,
+        *(rules.ladders.output if STEPS else []),
+        *rules.explanations.output,
+        *(
+            file for file in tidy if file.startswith(RESULTS)
+        ),  # what only some studies have
+        *rules.multiverse.output,
+        rules.run_summary.output.summary,
+    ]
+    return list(dict.fromkeys(files))
 
 
 def model_json(stage):

@@ -2,26 +2,6 @@
 # `snakemake --config scored=FOLDER`.
 
 
-def exported_files():
-    """What of a study is published, each file once."""
-    tidy = [*rules.tables.input.tidy, *rules.figures.input.tidy]
-    files = [
-        *expand(rules.models.output, model=MODELS),
-        *(file for model in MODELS for file in question_files(model)),
-        *(receipt for model in MODELS for receipt in receipts(model)),
-        *expand(rules.confidences.output, model=MODELS),
-        *rules.changes.output,
-        *(rules.ladders.output if STEPS else []),
-        *rules.explanations.output,
-        *(
-            file for file in tidy if file.startswith(RESULTS)
-        ),  # what only some studies have
-        *rules.multiverse.output,
-        rules.run_summary.output.summary,
-    ]
-    return list(dict.fromkeys(files))
-
-
 rule export:
     """Write the study as a data set to publish: export/{study}/ (docs/export.md)."""
     input:
@@ -43,7 +23,7 @@ rule export:
             {key: STUDY[key] for key in STUDY if key != "plan"}, sort_keys=False
         ),
         origin=lambda w: origin(None, given_all()),
-        results=RESULTS,
+        results=lambda w: RESULTS,
     script:
         "../scripts/export.py"
 

@@ -106,11 +106,12 @@ def main() -> None:
     )
     parser.add_argument("path", nargs="+", help="the study's folder of results, or files in it")
     parser.add_argument(
-        "--origin", type=Path, metavar="JSON", help="file: what they must be made from, if given"
+        "--origin",
+        action="store_true",
+        help="read what they must be made from, as JSON, from stdin",
     )
     arguments = parser.parse_args()
-    origin = arguments.origin
-    with made_from(origin.read_text(encoding="utf-8")) if origin else contextlib.nullcontext():
+    with made_from(sys.stdin.read()) if arguments.origin else contextlib.nullcontext():
         print(verify(*arguments.path), file=sys.stderr)
 
 
