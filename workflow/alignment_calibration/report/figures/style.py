@@ -1,6 +1,7 @@
 """One look for all figures: sizes, fonts, colours, marks, names, and how a figure is written."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ ONE_COLUMN = 3.03
 TWO_COLUMNS = 6.30
 #: Height in inches that a figure with its caption may take on a page.
 PAGE_HEIGHT = 9.0
+
+#: Mean width in inches of a letter of a heading.
+_LETTER = 0.058
 
 BASE_COLOUR, ALIGNED_COLOUR = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
 GREY = "0.45"
@@ -96,6 +100,11 @@ def method_name(method: str) -> str:
     return method.replace("_", ", ")
 
 
+def in_lines(name: str, inches: float) -> str:
+    """A name in as many lines as it takes not to be longer than some inches, words kept whole."""
+    return textwrap.fill(name, max(1, int(inches / _LETTER)), break_long_words=False)
+
+
 @dataclass(frozen=True)
 class Mark:
     """How a pair is drawn: colour and, for print without colour, shape and filling."""
@@ -118,7 +127,7 @@ class Mark:
 
 
 def pair_marks(pairs: Iterable[str]) -> dict[str, Mark]:
-    """A mark for each pair, sorted by name; the first twenty differ in shape or filling."""
+    """A mark for each pair (or task, or ladder), sorted by name; the first twenty differ."""
     return _marks(sorted(set(pairs), key=str.casefold), (0, 1, 2, 3, 4, 9, 5), _SHAPES)
 
 
@@ -146,7 +155,7 @@ def _marks(names: Iterable[str], colours: Sequence[int], shapes: str) -> dict[st
 
 
 def pair_legend(figure: Figure, marks: Mapping[str, Mark]) -> None:
-    """The key of the pairs' marks, beneath the figure, in as many columns as fit its width."""
+    """The key of such marks, beneath the figure, in as many columns as fit its width."""
     handles = [
         Line2D([], [], linestyle="none", label=pair, **mark.settings)
         for pair, mark in marks.items()
