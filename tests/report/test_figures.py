@@ -72,7 +72,7 @@ def texts_of(figure):
         canvas.draw()
         renderer = canvas.get_renderer()
         written = [*figure.texts, *(text for key in figure.legends for text in key.get_texts())]
-        for axes in figure.axes:
+        for axes in filter(lambda axes: axes.get_visible(), figure.axes):
             written += [axes.title, *axes.texts]
             if axes.axison:
                 written += [axes.xaxis.label, axes.yaxis.label]
@@ -240,6 +240,32 @@ def test_slopes_go_from_base_to_aligned_before_and_after_each_remedy():
         expected.append(by_key.loc[name, ["base_after", "aligned_after"]])
     for slope, ends in zip(slopes[::2], expected, strict=True):  # every other is of the other task
         assert slope == pytest.approx([100 * end for end in ends])
+
+
+def test_the_trade_off_has_a_letter_per_task_and_both_intervals():
+    rates = {("A", "t", "choice", metric): 0.5 for metric in ("accuracy", "ece")}
+    changes = make_changes(rates, half_width=0.1)
+    changes["change_ci_low"], changes["change_ci_high"] = changes["change"] - 0.1, 0.9
+    figure = module("accuracy_calibration").draw(changes)
+    [of_error], [of_accuracy] = (
+        lines.get_segments() for lines in cast(Any, figure.axes[0].collections)
+    )
+    at = 100 * changes["change"].iloc[0]
+    assert of_error.tolist() == pytest.approx(np.array([[at, at - 10], [at, 90]]))
+    assert of_accuracy.tolist() == pytest.approx(np.array([[at - 10, at], [90, at]]))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "t"]
+
+
+def test_a_panel_without_numbers_is_left_out():
+    changes = make_study(2, 2, methods=["continuation_sum", "choice"])["changes"]
+    of_sums = changes["method"] == "continuation_sum"
+    study = changes[~(of_sums & (changes["metric"] == "sce_ovr"))]
+    for name, frames in {"accuracy_calibration": [study]}.items():
+        figure = module(name).draw(*frames)
+        check_page(figure)
+        panels = [axes for axes in figure.axes if axes.get_visible()]
+        assert "not in this study" not in words_of(figure)
+        assert all(axes.lines or axes.collections for axes in panels)
 
 
 def test_rank_numbers_and_shades():

@@ -171,6 +171,11 @@ def legend_beneath(figure: Figure, handles: Sequence[Artist]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows))
 
 
+def first_shown(line: Iterable[Axes]) -> Axes:
+    """The first panel of a line or column that was not left out (made invisible)."""
+    return next(axes for axes in line if axes.get_visible())
+
+
 def say(axes: Axes, message: str) -> None:
     """Put words where a panel has nothing to show."""
     axes.text(
