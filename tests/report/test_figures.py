@@ -216,6 +216,22 @@ def test_marks_stand_where_the_rates_are():
     assert bars_b.get_segments()[0][:, 0] == pytest.approx([-35, -15])
 
 
+def test_all_panels_have_one_kind_of_scale():
+    """Rates beyond ±400 % in one panel make the others logarithmic too, from the same dotted line;
+    a panel within ±100 % has no logarithmic part.
+    """
+    panels = [("ece", "continuation_sum"), ("ece", "choice"), ("sce", "choice")]
+    rates = {
+        ("A", "t", method, metric): rate
+        for (metric, method), rate in zip(panels, (1.5, 9.0, 0.2), strict=True)
+    }
+    figure = draw_change_rates(make_changes(rates), panels)
+    assert [axes.get_xscale() for axes in figure.axes] == ["symlog", "symlog", "linear"]
+    for panel, dotted in enumerate(([100, 100], [100, 100], [])):
+        lines = [line for line in figure.axes[panel].lines if line.get_linestyle() == ":"]
+        assert [x for line in lines for x in cast(Any, line.get_xdata())] == dotted
+
+
 def test_an_end_without_bound_is_an_arrow_and_a_biased_rate_has_a_stroke():
     rates = {("A", "t", "choice", "ece"): 0.5, ("A", "u", "choice", "ece"): 0.8}
     changes = make_changes(rates, half_width=0.1)

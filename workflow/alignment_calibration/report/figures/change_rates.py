@@ -42,6 +42,8 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         return style.in_words(f"No change rates to show: this study has no {wanted}.")
     tasks = sorted(rows["task"].unique(), key=str.casefold)
     marks = style.pair_marks(rows["pair"])
+    # One kind of scale for all panels, or their distances would not compare.
+    logarithmic = bool((_drawn(rows).abs() >= _LOGARITHMIC_FROM).any(axis=None))
     measured = set(zip(rows["metric"], rows["method"], strict=True))
     shown = [panel for panel in panels if panel in measured]
     missing = [panel for panel in panels if panel not in measured]
@@ -58,7 +60,7 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
         for axes, (metric, method) in zip(grid, shown, strict=False):
             of_panel = rows[(rows["metric"] == metric) & (rows["method"] == method)]
-            _draw_panel(axes, of_panel, tasks, marks, columns)
+            _draw_panel(axes, of_panel, tasks, marks, columns, logarithmic)
             name = style.metric_name(metric)
             if columns > 4:
                 name = name.replace(" (", "\n(")
@@ -125,6 +127,7 @@ def _draw_panel(
     tasks: Sequence[str],
     marks: Mapping[str, style.Mark],
     columns: int,
+    logarithmic: bool,
 ) -> None:
     """Marks and intervals of one panel: tasks downwards, pairs side by side within a task.
 
@@ -132,7 +135,7 @@ def _draw_panel(
     its rate, a stroke marks that of the errors less their estimated bias.
     """
     rows = rows.assign(debiased=_outside(rows))
-    _scale(axes, 100 * rows[["change_rate", "debiased", "rate_ci_low", "rate_ci_high"]], columns)
+    _scale(axes, _drawn(rows), columns, logarithmic)
     right = axes.get_xlim()[1]
     for i in range(0, len(tasks), 2):
         axes.axhspan(i - 0.5, i + 0.5, color="0.955", linewidth=0, zorder=0)
@@ -170,6 +173,12 @@ def _draw_panel(
     axes.set_ylim(len(tasks) - 0.5, -0.5)
 
 
+def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
+    """All that is drawn of rates, in percent."""
+    drawn = rows[["change_rate", "rate_ci_low", "rate_ci_high"]]
+    return 100 * drawn.assign(debiased=_outside(rows)).astype(float)
+
+
 def _outside(rows: pd.DataFrame) -> "pd.Series[float]":
     """The debiased rate where the interval leaves out the rate, else NaN."""
     return debiased_rates(rows).where(_is_outside(rows))
@@ -181,28 +190,37 @@ def _is_outside(rows: pd.DataFrame) -> "pd.Series[bool]":
     return (rate < rows["rate_ci_low"]) | (rate > rows["rate_ci_high"])
 
 
-def _scale(axes: Axes, percent: pd.DataFrame, columns: int) -> None:
-    """Ticks in percent; a scale that is logarithmic beyond ±100 % where rates are that large."""
+def _scale(axes: Axes, percent: pd.DataFrame, columns: int, logarithmic: bool) -> None:
+    """Ticks in percent, and, where the scale turns logarithmic, a dotted line.
+
+    Args:
+        logarithmic: whether rates beyond ±100 % are on a logarithmic scale.
+    """
     low, high = min(0.0, float(percent.min().min())), max(0.0, float(percent.max().max()))
     axes.set_xlabel("change rate (%)")
-    if max(-low, high) < _LOGARITHMIC_FROM:
+    if not logarithmic or max(-low, high) <= _LINEAR_TO:
         margin = 0.06 * (high - low) or 1.0
         axes.set_xlim(low - margin, high + margin)
         axes.xaxis.set_major_locator(MaxNLocator(3 if columns > 3 else 5))
-    else:
-        axes.set_xscale("symlog", linthresh=_LINEAR_TO)
-        axes.set_xlim(1.25 * low - 15, 1.25 * high + 15)
-        decades = [10.0**k for k in range(2, 12) if 10.0**k <= 1.25 * max(-low, high)]
-        if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
-            decades.append(_LOGARITHMIC_FROM)
-        every = math.ceil(len(decades) / (1 if columns > 3 else 3))
-        ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
-        left, right = axes.get_xlim()
-        axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
-        axes.xaxis.set_minor_locator(FixedLocator([]))
-        narrow = "rate (%), log\nbeyond ±100"
-        axes.set_xlabel(narrow if columns > 4 else "change rate (%),\nlogarithmic beyond ±100")
+        axes.xaxis.set_major_formatter(FuncFormatter(_signed))
+        return
+    axes.set_xscale("symlog", linthresh=_LINEAR_TO)
+    axes.set_xlim(1.25 * low - 15, 1.25 * high + 15)
+    left, right = axes.get_xlim()
+    reach = max(-left, right)
+    decades = [10.0**k for k in range(2, 12) if 10.0**k <= reach]
+    if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
+        decades.append(_LOGARITHMIC_FROM if reach >= _LOGARITHMIC_FROM else 2 * _LINEAR_TO)
+    every = math.ceil(len(decades) / (1 if columns > 3 else 3))
+    ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
+    axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(_signed))
+    for turn in (-_LINEAR_TO, _LINEAR_TO):
+        if left < turn < right:
+            axes.axvline(turn, color="0.5", linewidth=0.6, linestyle=":", zorder=1)
+    narrow = "rate (%), log\nbeyond ±100"
+    axes.set_xlabel(narrow if columns > 4 else "change rate (%),\nlogarithmic beyond ±100")
 
 
 def _signed(value: float, _: int) -> str:
