@@ -122,8 +122,8 @@ SITE = [
 ]  # fmt: skip
 
 
-def submit(study: Study, cluster: Cluster, log: Path) -> subprocess.Popen[bytes]:
-    return study.start(*SITE, profile="slurm", env=cluster.environment, log=log)
+def submit(study: Study, cluster: Cluster, log: Path, *options: str) -> subprocess.Popen[bytes]:
+    return study.start(*SITE, *options, profile="slurm", env=cluster.environment, log=log)
 
 
 def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
@@ -140,7 +140,7 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
 
     # A scoring job is cancelled; when it is tried again and a cell is done, Snakemake is killed.
     log = remote.folder / "first.log"
-    first = submit(remote, cluster, log)
+    first = submit(remote, cluster, log, ALL_MESSAGES)
     until(lambda: cluster.running() or first.poll() is not None, 300)
     cluster.call("scancel", cluster.running()[0])
     until(lambda: (cluster.running(), "Trying to restart job" in log.read_text())[1], 300)
