@@ -65,6 +65,10 @@ def reliability_rows(tasks):
     return pd.concat(parts, ignore_index=True)
 
 
+def of_choice(metrics):
+    return metrics[metrics["method"] == "choice"]
+
+
 def texts_of(figure):
     """What is written in a figure, with where (pixels): tick labels, titles, keys, the rest."""
     with style.styled():
@@ -122,7 +126,24 @@ def test_page_is_tidy(name, pairs, tasks):
 
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])
 def test_reliability_page_is_tidy(tasks):
-    check_page(reliability.draw(reliability_rows(tasks)))
+    check_page(
+        reliability.draw(reliability_rows(tasks), of_choice(make_study(1, tasks)["metrics"]))
+    )
+
+
+def test_reliability_marks_are_as_large_as_their_share_and_ece_has_its_interval():
+    rows = reliability_rows(1)
+    metrics = of_choice(make_study(1, 1)["metrics"])
+    axes = reliability.draw(rows, metrics).axes[0]
+    marks = [marks for marks in cast(Any, axes.collections) if len(marks.get_sizes())]
+    for stage, of_stage in zip(("base", "aligned"), marks, strict=True):
+        bins = rows[(rows["part"] == "bin") & (rows["stage"] == stage) & (rows["questions"] > 0)]
+        areas = of_stage.get_sizes()
+        assert areas / areas.sum() == pytest.approx(bins["questions"] / bins["questions"].sum())
+    by_stage = metrics[metrics["metric"] == "ece"].set_index("stage")
+    for stage, text in zip(("base", "aligned"), axes.texts, strict=True):
+        value, low, high = (100 * by_stage.loc[stage, ["value", "ci_low", "ci_high"]]).tolist()
+        assert text.get_text() == f"{stage}: ECE {value:.1f} % ({low:.1f} to {high:.1f})"
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])
@@ -153,7 +174,7 @@ def test_nothing_to_show_is_said_in_words():
     published = module("sce_audit_published").draw(study["audit"][:0])
     assert "No SCE can be recovered" in words_of(published)
     assert "No task" in words_of(module("option_order").draw(study["option_order"][:0]))
-    assert "No task" in words_of(reliability.draw(reliability_rows(1)[:0]))
+    assert "No task" in words_of(reliability.draw(reliability_rows(1)[:0], study["metrics"]))
 
 
 def test_missing_panels_are_named():

@@ -63,7 +63,7 @@ FIGURES: Final = {
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
-    "reliability": Exhibit(("reliability",), each=("pair", "method")),
+    "reliability": Exhibit(("reliability", "metrics"), each=("pair", "method")),
     "option_order": Exhibit(("option_order",), each=("pair",), methods=("choice_cyclic",)),
 }
 

@@ -20,12 +20,18 @@ _LOOKS: dict[str, tuple[Any, Any, str]] = {
     ALIGNED: (style.ALIGNED_COLOUR, (0, (4, 1.5)), "^"),
 }
 
+#: Height in inches of what is written above and beneath a panel.
+_AROUND = 0.65
+#: Area in square points of the mark of a bin that holds all questions.
+_WHOLE = 60.0
 
-def draw(rows: pd.DataFrame) -> Figure:
-    """Curves with bands and bin means, histograms of confidence beneath.
+
+def draw(rows: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
+    """Curves with bands and bin means, ECE above, histograms of confidence beneath.
 
     Args:
         rows: of RELIABILITY, of one pair under one method.
+        metrics: rows of ALL_METRICS of that pair and method.
     """
     tasks = sorted(rows["task"].unique(), key=str.casefold)
     if not tasks:
@@ -34,8 +40,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     lines = math.ceil(len(tasks) / columns)
     with style.styled():
         width = style.TWO_COLUMNS if columns > 2 else style.ONE_COLUMN
-        panel = min(width / columns, 2.2)
-        size = (width, lines * (panel + 0.45) + 0.4)
+        panel = min(width / columns, 2.2, (style.PAGE_HEIGHT - 0.4) / lines - _AROUND)
+        size = (width, lines * (panel + _AROUND) + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(lines, columns)
         for i, task in enumerate(tasks):
@@ -45,6 +51,7 @@ def draw(rows: pd.DataFrame) -> Figure:
             for stage in STAGES:
                 shown = rows[(rows["task"] == task) & (rows["stage"] == stage)]
                 _draw_curve(top, shown, stage)
+                _draw_ece(top, _ece(metrics, task, stage), stage)
                 _draw_histogram(below, shown[shown["part"] == "bin"], stage)
             _frame(top, below, style.task_name(task), leftmost=i % columns == 0)
             if i + columns >= len(tasks):
@@ -62,13 +69,14 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def numbers(rows: pd.DataFrame) -> dict[str, Any]:
+def numbers(rows: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
     """What the caption says of this pair, by task."""
     return {
         "tasks": [
             {"task": style.task_name(task)}
             | {
                 stage: _summary(rows[(rows["task"] == task) & (rows["stage"] == stage)])
+                | {"ece": _ece(metrics, task, stage)}
                 for stage in STAGES
             }
             for task in sorted(rows["task"].unique(), key=str.casefold)
@@ -77,15 +85,37 @@ def numbers(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _summary(rows: pd.DataFrame) -> dict[str, float]:
-    """Mean confidence, accuracy and ECE in percent, from the bins of one model on one task."""
+    """Mean confidence and accuracy in percent, from the bins of one model on one task."""
     bins = rows[(rows["part"] == "bin") & (rows["questions"] > 0)]
     share = bins["questions"] / bins["questions"].sum()
     return {
         "questions": int(bins["questions"].sum()),
         "confidence": 100 * float((share * bins["confidence"]).sum()),
         "accuracy": 100 * float((share * bins["accuracy"]).sum()),
-        "ece": 100 * float((share * (bins["accuracy"] - bins["confidence"]).abs()).sum()),
     }
+
+
+def _ece(metrics: pd.DataFrame, task: str, stage: str) -> str:
+    """ECE with its interval, in words; empty where the study does not measure it."""
+    rows = metrics[
+        (metrics["metric"] == "ece") & (metrics["task"] == task) & (metrics["stage"] == stage)
+    ]
+    if rows.empty:
+        return ""
+    value, low, high = 100 * rows[["value", "ci_low", "ci_high"]].astype(float).to_numpy()[0]
+    return f"{value:.1f} %" + (f" ({low:.1f} to {high:.1f})" if np.isfinite(low) else "")
+
+
+def _draw_ece(axes: Axes, words: str, stage: str) -> None:
+    """Words above a panel, beneath its title: the line of the base model over the other's."""
+    if not words:
+        return
+    text = axes.annotate(
+        f"{stage}: ECE {words}", (1, 1), xycoords="axes fraction", color=_LOOKS[stage][0],
+        xytext=(0, 10 if stage == BASE else 2.5), textcoords="offset points", fontsize=5.5,
+        ha="right",
+    )  # fmt: skip
+    text.set_in_layout(False)  # it may begin left of the panel, which is not to shrink for it
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame, stage: str) -> None:
@@ -99,15 +129,16 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, stage: str) -> None:
         )
         axes.plot(piece["confidence"], piece["accuracy"], color=colour, linestyle=line)
     bins = rows[(rows["part"] == "bin") & (rows["questions"] > 0)]
-    axes.plot(
+    axes.scatter(
         bins["confidence"],
         bins["accuracy"],
-        linestyle="none",
+        s=_WHOLE * bins["questions"] / bins["questions"].sum(),
         marker=shape,
-        color=colour,
-        markerfacecolor="white",
-        markeredgewidth=0.6,
-        markersize=2.8,
+        edgecolors=[colour],
+        facecolors="white",
+        linewidths=0.6,
+        clip_on=False,
+        zorder=3,
     )
 
 
@@ -123,7 +154,8 @@ def _draw_histogram(axes: Axes, bins: pd.DataFrame, stage: str) -> None:
 def _frame(top: Axes, below: Axes, title: str, leftmost: bool) -> None:
     """Both axes from 0 to 1, few ticks, the line of perfect calibration."""
     top.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
-    top.set(xlim=(0, 1), ylim=(-0.02, 1.02), title=title)
+    top.set(xlim=(0, 1), ylim=(-0.02, 1.02))
+    top.set_title(title, pad=18 if top.texts else None)
     top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     top.tick_params(labelbottom=False)
     below.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
