@@ -177,6 +177,19 @@ def test_nothing_to_show_is_said_in_words():
     assert "No task" in words_of(reliability.draw(reliability_rows(1)[:0], study["metrics"]))
 
 
+def test_a_multiverse_without_intervals_or_tests_promises_none():
+    rows = make_study(1, 1)["multiverse"]
+    whole = words_of(module("multiverse").draw(rows))
+    assert "95 % interval" in whole
+    assert "significantly worse" in whole
+    unknown = dict.fromkeys(["worsening_ci_low", "worsening_ci_high"], np.nan)
+    bare = rows.assign(**unknown, worse=np.nan, better=np.nan, undecided=np.nan)
+    figure = module("multiverse").draw(bare)
+    check_page(figure)
+    assert "interval" not in words_of(figure)
+    assert "significantly" not in words_of(figure)
+
+
 def test_missing_panels_are_named():
     study = make_study(2, 2, methods=["continuation_sum"])
     words = words_of(draw("figure2", study))

@@ -32,25 +32,40 @@ def draw(universes: pd.DataFrame) -> Figure:
         for option in sorted(ordered[choice].dropna().unique())
     ]
     with style.styled():
-        heights = [1.9, 0.8, 0.115 * len(options)]
+        # Shares are unknown of a metric without test: if of all, they have no panel.
+        tested = ordered["worse"].notna()
+        heights = [1.9, *([0.8] if tested.any() else []), 0.115 * len(options)]
         figure = Figure(figsize=(style.TWO_COLUMNS, sum(heights) + 0.4), layout="constrained")
-        top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+        top, *middle, bottom = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         _draw_effects(top, ordered)
-        _draw_shares(middle, ordered)
+        for axes in middle:
+            _draw_shares(axes, ordered)
         _draw_matrix(bottom, ordered, options)
-        figure.align_ylabels([top, middle])
+        figure.align_ylabels([top, *middle])
         style.legend_beneath(
             figure,
             [
-                Line2D(
-                    [], [], color="0.1", marker=".", linewidth=0.6, label="effect, 95 % interval"
-                ),
-                Patch(color=_WORSE, label="significantly worse"),
-                Patch(color=_UNDECIDED, label="undecided"),
-                Patch(color=_BETTER, hatch="////", fill=False, label="significantly better"),
+                _effect_handle(has_intervals=bool(ordered["worsening_ci_low"].notna().any())),
+                *(_share_handles(untested=not tested.all()) if middle else ()),
             ],
         )
     return figure
+
+
+def _effect_handle(has_intervals: bool) -> Line2D:
+    label = "effect, 95 % interval" if has_intervals else "effect"
+    return Line2D([], [], color="0.1", marker=".", linewidth=0.6 * has_intervals, label=label)
+
+
+def _share_handles(untested: bool) -> list[Patch]:
+    handles = [
+        Patch(color=_WORSE, label="significantly worse"),
+        Patch(color=_UNDECIDED, label="undecided"),
+        Patch(color=_BETTER, hatch="////", fill=False, label="significantly better"),
+    ]
+    if untested:
+        handles.append(Patch(facecolor="white", edgecolor="0.6", linewidth=0.5, label="no test"))
+    return handles
 
 
 def numbers(universes: pd.DataFrame) -> dict[str, Any]:
@@ -63,6 +78,8 @@ def numbers(universes: pd.DataFrame) -> dict[str, Any]:
 
     return {
         "universes": len(ordered),
+        "intervals": bool(ordered["worsening_ci_low"].notna().any()),
+        "tested": bool(ordered["worse"].notna().any()),
         "undefined": len(universes) - len(ordered),
         "contrasts": int(ordered["contrasts"].max()),
         "rises": int((ordered["worsening_ci_low"] > 1).sum()),
@@ -95,7 +112,11 @@ def _draw_effects(axes: Axes, ordered: pd.DataFrame) -> None:
         min(float(np.exp(span)), 1.1 * high.max(skipna=True)) if high.notna().any() else None,
     )
     axes.yaxis.set_major_formatter("×{x:g}")
-    axes.set_ylabel("worse by the factor")
+    axes.set_ylabel("error of aligned models ÷\nthat of base models")
+    axes.text(
+        0.005, 0.98, "above ×1: worse after alignment", transform=axes.transAxes, va="top",
+        color=style.GREY,
+    )  # fmt: skip
 
 
 def _draw_shares(axes: Axes, ordered: pd.DataFrame) -> None:
@@ -108,7 +129,7 @@ def _draw_shares(axes: Axes, ordered: pd.DataFrame) -> None:
     axes.bar(
         x, better, 1, bottom=worse + rest, fill=False, hatch="////", edgecolor=_BETTER, linewidth=0
     )
-    axes.set(ylim=(0, 100), yticks=(0, 50, 100), ylabel="pair × task (%)")
+    axes.set(ylim=(0, 100), yticks=(0, 50, 100), ylabel="share of\npairs × tasks (%)")
     axes.set_xlim(-0.5, len(ordered) - 0.5)
 
 
