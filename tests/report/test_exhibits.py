@@ -27,7 +27,7 @@ from alignment_calibration.study.vocabulary import METHODS
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 
 #: Captions of the report that are not of a figure or table.
-OF_THE_RUN = {"caption", "run_summary", "workflow"}
+OF_THE_RUN = {"run_summary", "workflow"}
 
 ENTRIES = [
     *(("figures", name, figure, name) for name, figure in FIGURES.items()),

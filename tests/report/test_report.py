@@ -1,10 +1,16 @@
-"""The report, opened in a browser: a click on a figure shows it, and its caption has numbers."""
+"""The report, opened in a browser: its first screen answers, a click shows a figure or table."""
 
 import json
+import re
 import shutil
 import subprocess
+import sys
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pytest
@@ -17,14 +23,20 @@ from alignment_calibration.files.atomic import canonical_json, write_json
 from alignment_calibration.files.logits import write_receipt
 from alignment_calibration.files.parquet import write_parquet
 from alignment_calibration.report.captions import write_caption
+from alignment_calibration.report.figures import headline
+from alignment_calibration.report.figures.style import write_figure
+from alignment_calibration.report.html import write_with_caption
 from alignment_calibration.report.run_summary import summarise
-from tests.support.study import DEMO_CONFIG, Study
+from alignment_calibration.study.settings import USUAL
+from tests.support.made_study import make_study
+from tests.support.study import DEMO_CONFIG, ROOT, Study
+
+FRONT = ROOT / "workflow" / "report" / "workflow.rst"
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
-#: Clicks as a reader would: the results, a figure, what is known of it. What was seen
-#: comes back in the page's title.
-CLICKS = """
+#: Does as a reader would, and says in the page's title what it saw: `see()` is of the test.
+READER = """
 <script>
 function found(find) {
   return new Promise((resolve, reject) => {
@@ -32,48 +44,52 @@ function found(find) {
     const timer = setInterval(() => {
       const element = find();
       if (element) { clearInterval(timer); resolve(element); }
-      if (++tries > 200) { clearInterval(timer); reject("not found: " + find); }
+      if (++tries > 100) { clearInterval(timer); reject("not found: " + find); }
     }, 50);
   });
 }
+function click(text) {
+  return found(() => [...document.querySelectorAll("a")].find(a => a.textContent.trim() === text))
+    .then(link => link.click());
+}
+async function open(name) {  // in the list of results; what it shows
+  const eye = await found(() => [...document.querySelectorAll("table tbody tr")]
+    .find(row => row.cells[0].textContent === name)?.querySelector("a"));
+  eye.click();
+  const frame = await found(() => [...document.querySelectorAll("iframe")]
+    .find(frame => frame.src.endsWith("/" + name + ".html")));
+  await found(() => frame.contentDocument?.readyState === "complete" &&
+    frame.contentDocument.body.innerText);
+  return frame.contentDocument;
+}
+function box(element) {
+  const { left, top, right, bottom } = element.getBoundingClientRect();
+  return [left, top, right, bottom];
+}
+%s
 window.addEventListener("load", async () => {
-  try {
-    const links = () => [...document.querySelectorAll("a")];
-    (await found(() => links().find(a => a.textContent.trim() === "Results"))).click();
-    const buttons = await found(() => {
-      const rows = [...document.querySelectorAll("table tbody tr")];
-      const row = rows.find(row => row.textContent.includes("figure1"));
-      const all = row ? row.querySelectorAll("a") : [];
-      return all.length > 1 && all;
-    });
-    buttons[0].click();
-    const image = await found(() =>
-      [...document.images].find(i => i.src.endsWith("figure1.png") && i.complete));
-    document.title = "shown " + image.naturalWidth + "x" + image.naturalHeight;
-    buttons[1].click();
-    await found(() => document.body.innerText.includes("rates are above zero"));
-    document.title += " with numbers";
-  } catch (error) {
-    document.title = "failed " + error;
-  }
+  let seen;
+  try { seen = await see(); } catch (error) { seen = { failed: String(error) }; }
+  seen.window = [innerWidth, innerHeight];
+  document.title = encodeURIComponent(JSON.stringify(seen));
 });
 </script>
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_a_click_shows_the_figure(tmp_path):
-    study = Study(tmp_path, ["figures/published/figure1.png"], DEMO_CONFIG)
-    for arguments in ([], ["--report", "report.zip"]):
-        run = study.run(*arguments)
-        assert run.returncode == 0, run.stderr
-    with zipfile.ZipFile(tmp_path / "report.zip") as report:
-        report.extractall(tmp_path)
-    page = tmp_path / "report" / "report.html"
-    html = page.read_text(encoding="utf-8")
-    before, end, after = html.rpartition("</body>")
-    page.write_text(before + CLICKS + end + after, encoding="utf-8")
+def seen_in(report: Path, see: str) -> dict[str, Any]:
+    """What a reader of a report sees in a browser of 1366 × 768 pixels.
+
+    Args:
+        report: the zip.
+        see: JavaScript of an `async function see()` that returns it.
+    """
+    folder = report.with_suffix("")
+    with zipfile.ZipFile(report) as packed:
+        packed.extractall(folder.parent)
+    page = folder / "report.html"
+    before, end, after = page.read_text(encoding="utf-8").rpartition("</body>")
+    page.write_text(before + READER % see + end + after, encoding="utf-8")
     assert CHROMIUM is not None
     browser = subprocess.run(
         [
@@ -83,7 +99,8 @@ def test_a_click_shows_the_figure(tmp_path):
             "--disable-gpu",
             "--allow-file-access-from-files",
             "--virtual-time-budget=20000",
-            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1366,768",
+            f"--user-data-dir={folder.parent / 'profile'}",
             "--dump-dom",
             page.as_uri(),
         ],
@@ -93,8 +110,96 @@ def test_a_click_shows_the_figure(tmp_path):
         timeout=300,
     )
     title = browser.stdout.partition("<title>")[2].partition("</title>")[0]
-    assert title.startswith("shown 1890x"), title  # two columns, 6.3 in at 300 dots per inch
-    assert title.endswith(" with numbers"), title
+    seen: dict[str, Any] = json.loads(unquote(title))
+    assert "failed" not in seen, seen
+    return seen
+
+
+def lies_within(box: Sequence[float], window: Sequence[float]) -> bool:
+    """Whether a box (left, top, right, bottom) that is not empty lies within a window."""
+    left, top, right, bottom = box
+    return 0 <= left < right <= window[0] and 0 <= top < bottom <= window[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_a_click_shows_a_figure_with_its_caption_and_a_table_that_can_be_read(tmp_path):
+    targets = ["figures/published/figure1.png", "results/published/tables/changes.html"]
+    study = Study(tmp_path, targets, DEMO_CONFIG)
+    for arguments in ([], ["--report", "report.zip"]):
+        run = study.run(*arguments)
+        assert run.returncode == 0, run.stderr
+    see = """
+    async function see() {
+      const title = box(await found(() => document.querySelector("h1.title")));
+      await click("Figures");
+      const figure = await open("figure1");
+      const image = figure.images[0];
+      await found(() => image.complete);
+      const pixels = image.naturalWidth;
+      const caption = figure.querySelector("figcaption").innerText;
+      app.setView({ navbarMode: "menu" });  // the house in the menu
+      await click("Tables");
+      const table = await open("changes");
+      const cell = table.querySelector("tbody td.number");
+      const size = parseFloat(table.defaultView.getComputedStyle(cell).fontSize);
+      const inner = [table.defaultView.innerWidth, table.defaultView.innerHeight];
+      return { title, pixels, caption, cell: box(cell), text: cell.innerText, size, inner };
+    }
+    """
+    seen = seen_in(tmp_path / "report.zip", see)
+    assert lies_within(seen["title"], seen["window"])
+    assert seen["pixels"] == 1890  # two columns, 6.3 in at 300 dots per inch
+    assert "rates are above zero" in seen["caption"]
+    assert lies_within(seen["cell"], seen["inner"])
+    assert re.fullmatch(r"[+−][\d.]+", seen["text"])
+    assert seen["size"] >= 12
+
+
+#: A workflow whose report has our front page, and nothing in it but a figure.
+ONE_FIGURE = """
+report: {front!r}
+
+rule figure:
+    input: {made!r}
+    output: report("headline.html", category="Figures", labels={{"figure": "headline"}})
+    shell: "cp {{input}} {{output}}"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_the_first_screen_answers_with_the_numbers_of_the_run(tmp_path):
+    effects = make_study(3, 4)["alignment_effects"]
+    write_figure(headline.draw(effects, USUAL), tmp_path / "h.pdf", tmp_path / "h.png")
+    numbers = headline.numbers(effects, USUAL)
+    write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "h.rst")
+    made = tmp_path / "made.html"
+    write_with_caption(made, tmp_path / "h.rst", tmp_path / "h.png")
+    snakefile = ONE_FIGURE.format(front=str(FRONT), made=str(made))
+    (tmp_path / "Snakefile").write_text(snakefile, encoding="utf-8")
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    for arguments in ([], ["--report", "report.zip"]):
+        run = subprocess.run(
+            [*snakemake, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert "ERROR" not in run.stderr  # of docutils, which goes on
+    see = """
+    async function see() {
+      const page = await found(() => document.querySelector(".prose"));
+      await found(() => page.querySelector("img").complete);
+      const seen = ["h1", "img", "figcaption", "figure ~ p"].map(name =>
+        [name, box(page.querySelector(name))]);
+      return { seen, text: page.innerText };
+    }
+    """
+    seen = seen_in(tmp_path / "report.zip", see)
+    for name, place in seen["seen"]:
+        assert lies_within(place, seen["window"]), (name, place, seen["window"])
+    (row,) = effects[USUAL.holds(effects)].to_dict("records")
+    for name in ("mean_change", "ci_low", "ci_high"):
+        assert f"{100 * row[name]:+.1f} points".replace("-", "−") in seen["text"]
 
 
 #: Texts that would be something else in reStructuredText: directives, roles, lists, links, HTML.

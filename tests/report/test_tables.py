@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from alignment_calibration import compare
-from alignment_calibration.report.page import table_page
+from alignment_calibration.report.html import table_html
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables import changes as change_table
 from alignment_calibration.report.tables import headline
@@ -256,7 +256,7 @@ def test_markdown_shows_every_text_as_it_is(text):
 def test_a_page_shows_every_text_as_it_is(text):
     section = Section(text, ("l", "r"), ("head", text), (("row", text), ("bold", Bold(text))))
     table = Table(text, pd.DataFrame(), (section, section), (f"Note {text}",))
-    head, _, body = table_page(table).partition("<body>")
+    head, _, body = table_html(table).partition("<body>")
     seen = Seen()
     seen.feed(body)
     assert "<script" not in head
@@ -277,7 +277,7 @@ def test_a_page_opens_with_few_columns_of_the_primary_analysis(name):
     primary = Primary(metric="sce", method="continuation_min")
     table = make_table(name, make_study(3, 2, methods=tuple(METHODS)), primary)
     assert all(len(section.header) <= 10 for section in table.sections)
-    page = table_page(table)
+    page = table_html(table)
     opened, _, _ = page.partition("</table>")
     assert page.count("<details>") == len(table.sections) - 1
     assert "<details>" not in opened

@@ -402,22 +402,24 @@ def caption_templates(study):
 
 
 def figure_outputs(study):
-    """The files of a study's figures. The report shows the PNG with the caption that the job
-    wrote; it looks for captions beside the rule, unless their paths are absolute."""
-    outputs = {"pdf": [], "png": [], "caption": []}
+    """The files of a study's figures. The report shows the HTML, figure and caption, and beside it
+    the caption; it looks for captions beside the rule, unless their paths are absolute.
+    """
+    outputs = {"pdf": [], "png": [], "caption": [], "html": []}
     for name, *values in figure_pages(study):
         figure = "/".join([name, *values])
         caption = f"results/{study}/captions/{figure}.rst"
         shown = report(
-            f"figures/{study}/{figure}.png",
+            f"results/{study}/captions/{figure}.html",
             caption=str(Path.cwd() / caption),
             category=name.capitalize() if values else "Figures",
             subcategory=values[0] if values else None,
             labels={"figure": name, **dict(zip(FIGURES[name].each, values))},
         )
         outputs["pdf"].append(f"figures/{study}/{figure}.pdf")
-        outputs["png"].append(shown)
+        outputs["png"].append(f"figures/{study}/{figure}.png")
         outputs["caption"].append(caption)
+        outputs["html"].append(shown)
     return outputs
 
 

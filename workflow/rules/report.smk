@@ -12,13 +12,13 @@ rule run_summary:
         metrics=f"{RESULTS}/metrics.parquet",
         caption=str(WORKFLOW / "report/run_summary.rst"),
     output:
-        summary=report(
-            f"{RESULTS}/run_summary.json",
-            caption="../report/caption.rst",
-            category="Run",
-            labels={"file": "models, devices, hours, tokens"},
-        ),
+        summary=f"{RESULTS}/run_summary.json",
         caption=f"{RESULTS}/captions/run_summary.rst",
+        html=report(
+            f"{RESULTS}/captions/run_summary.html",
+            category="Run",
+            labels={"page": "models, tasks, devices, hours, versions"},
+        ),
     log:
         f"{LOGS}/run_summary.log",
     benchmark:

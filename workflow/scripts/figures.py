@@ -20,6 +20,6 @@ if __name__ == "__main__":
             tidy,
             Primary.of(params["primary"]),
             snakemake.input.templates,
-            *(files.pdf, files.png, files.caption),
+            *(files.pdf, files.png, files.caption, files.html),
             notes=params["notes"],
         )

@@ -7,6 +7,7 @@ from alignment_calibration.errors import logged
 from alignment_calibration.files.atomic import read_json
 from alignment_calibration.files.origin import made_from
 from alignment_calibration.report.captions import write_caption
+from alignment_calibration.report.html import write_with_caption
 from alignment_calibration.report.run_summary import write_run_summary
 
 if TYPE_CHECKING:
@@ -19,3 +20,4 @@ if __name__ == "__main__":
         study = json.loads(snakemake.params.slice)
         summary = read_json(output.summary)
         write_caption(given.caption, study | summary, output.caption, snakemake.params.notes)
+        write_with_caption(output.html, output.caption)

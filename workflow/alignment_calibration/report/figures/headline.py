@@ -49,25 +49,62 @@ def draw(effects: pd.DataFrame, primary: Primary) -> Figure:
 
 
 def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
-    """What the caption says of this run: the primary analysis, and what else was found."""
+    """What the caption says of this run: what was found, how sure it is, on what it depends."""
     of_primary = effects[primary.holds(effects)].to_dict("records")
     others = effects[~primary.holds(effects)]
+    elsewhere = {
+        row["method"]: row for row in others[others["metric"] == primary.metric].to_dict("records")
+    }
+    directed = others[others["metric"].map(_worse) != 0]
     return {
         "pairs": int(effects["pairs"].max()),
         "tasks": int(effects["tasks"].max()),
         "metric": style.metric_name(primary.metric),
         "method": style.method_name(primary.method),
         "primary": [_in_words(row) for row in of_primary],
+        "elsewhere": [
+            {"method": style.method_name(method), "change": _change(elsewhere[method])}
+            for method in in_order(elsewhere, METHODS)
+        ],
         "others": len(others),
         "found": int(significant(others["p_value"]).sum()),
+        "directed": len(directed),
+        "worse": int((directed["mean_change"] * directed["metric"].map(_worse) > 0).sum()),
     }
 
 
+def _worse(metric: str) -> int:
+    return METRICS[metric].worse
+
+
 def _in_words(row: Mapping[Any, Any]) -> dict[str, Any]:
-    factor, unit = (1, "nats") if METRICS[row["metric"]].unit == "nats" else (100, "points")
-    named = {name: factor * row[name] for name in ("mean_change", "ci_low", "ci_high")}
-    worse = None if pd.isna(row["pairs_worse"]) else (row["pairs_worse"], row["tasks_worse"])
-    return named | {"unit": unit, "worse": worse}
+    """The primary analysis: the answer, and the numbers that it stands on."""
+    direction = _worse(row["metric"])
+    found = row["ci_low"] > 0 or row["ci_high"] < 0
+    if not found:
+        answer = "Not shown"
+    elif not direction or direction * (row["ci_low"] + row["ci_high"]) > 0:
+        answer = "Yes"
+    else:
+        answer = "No, better"
+    return {
+        "answer": answer,
+        "found": found,
+        "directed": bool(direction),
+        "change": _change(row),
+        "interval": not (pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])),
+        "low": _change(row, "ci_low"),
+        "high": _change(row, "ci_high"),
+        "pairs_worse": row["pairs_worse"],
+        "tasks_worse": row["tasks_worse"],
+    }
+
+
+def _change(row: Mapping[Any, Any], name: str = "mean_change") -> str:
+    """A change with its unit."""
+    if METRICS[row["metric"]].unit == "nats":
+        return f"{row[name]:+.3f} nats".replace("-", "−")
+    return f"{100 * row[name]:+.1f} points".replace("-", "−")
 
 
 def _draw_block(

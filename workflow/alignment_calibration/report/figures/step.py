@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures.style import write_figure
+from alignment_calibration.report.html import write_with_caption
 from alignment_calibration.report.registry import FIGURES
 from alignment_calibration.report.tidy import frames_of, read_tidy, shown_first
 from alignment_calibration.study.settings import Primary
@@ -19,16 +20,17 @@ def write_figures(
     pdfs: Iterable[str | Path],
     pngs: Iterable[str | Path],
     captions: Iterable[str | Path],
+    htmls: Iterable[str | Path],
     notes: Sequence[str],
 ) -> None:
-    """Draw figures of one study, and fill in their captions.
+    """Draw figures of one study, fill in their captions, and show each with its caption.
 
     Args:
         pages: of each figure its name, and the values that it is made for (`registry.pages`).
         tidy: what they read, by name.
         primary: the analysis that is shown first.
         templates: `{figure}.rst` of each figure.
-        pdfs, pngs, captions: files to write, one per page.
+        pdfs, pngs, captions, htmls: files to write, one per page.
         notes: what all captions say of the study as a whole.
 
     Raises:
@@ -36,10 +38,12 @@ def write_figures(
     """
     frames = read_tidy(tidy)
     template_of = {Path(template).stem: template for template in templates}
-    for (name, *values), pdf, png, caption in zip(pages, pdfs, pngs, captions, strict=True):
+    outputs = zip(pages, pdfs, pngs, captions, htmls, strict=True)
+    for (name, *values), pdf, png, caption, html in outputs:
         module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
         shown = frames_of(FIGURES[name], frames, values)
         first = shown_first(FIGURES[name], primary)
         write_figure(module.draw(*shown, **first), pdf, png)
         write_caption(template_of[name], module.numbers(*shown, **first), caption, notes)
+        write_with_caption(html, caption, png)
         print(png)

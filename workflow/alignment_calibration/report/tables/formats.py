@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alignment_calibration.files.atomic import write_text
 from alignment_calibration.files.frames import write_csv
-from alignment_calibration.report.page import table_page
+from alignment_calibration.report.html import table_html
 from alignment_calibration.report.tables.table import Bold, Table, visible
 
 #: Rows that fit on a page.
@@ -22,7 +22,7 @@ def write_table(table: Table, outputs: Iterable[str | Path]) -> None:
         if output.suffix == ".csv":
             write_csv(output, table.data)
         elif output.suffix == ".html":
-            write_text(output, table_page(table))
+            write_text(output, table_html(table))
         elif output.suffix == ".md":
             write_text(output, markdown(table))
         elif output.suffix == ".tex":

@@ -1,9 +1,14 @@
-"""Pages of the report: HTML that needs neither another file nor a script."""
+"""Tables, figures and texts of the report as HTML that needs neither another file nor a script."""
 
+from base64 import encodebytes
+from pathlib import Path
 from typing import Final
 
 import jinja2
+from docutils.core import publish_parts
+from docutils.writers.html5_polyglot import Writer
 
+from alignment_calibration.files.atomic import write_text
 from alignment_calibration.report.tables.table import Bold, Table, visible
 
 _ENVIRONMENT: Final = jinja2.Environment(
@@ -15,7 +20,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
 )
 _ENVIRONMENT.tests["bold"] = lambda field: isinstance(field, Bold)
 
-#: The head of a page, in which whatever is wider than the window scrolls by itself.
+#: A page, in which a table that is wider than the window scrolls by itself.
 _PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -25,7 +30,7 @@ _PAGE: Final = """\
 <style>
 body { font: 15px/1.45 sans-serif; margin: 1rem 1.5rem; color: #1e293b; }
 h1 { font-size: 1.3rem; margin: 0 0 .6rem; }
-p { max-width: 60rem; margin: .4rem 0; }
+p, li { max-width: 60rem; margin: .4rem 0; }
 summary, .caption { font-weight: bold; margin: 1rem 0 .4rem; }
 summary { cursor: pointer; }
 .wide { overflow-x: auto; }
@@ -34,12 +39,13 @@ th { background: #e2e8f0; vertical-align: bottom; }
 th, td { padding: .2rem .7rem; text-align: left; white-space: nowrap; }
 .text { white-space: normal; }
 .number { text-align: right; }
+figure { margin: 0; }
+img { max-width: 100%; }
 tbody tr:nth-child(even) { background: #f1f5f9; }
 tbody tr:hover { background: #fef3c7; }
 </style>
 </head>
 <body>
-<h1>{{ title }}</h1>
 {% block body %}{% endblock %}
 </body>
 </html>
@@ -67,6 +73,7 @@ _TABLE: Final = """\
 </table></div>
 {% endmacro %}
 {% block body %}
+<h1>{{ title }}</h1>
 {% for section in sections[:1] %}
 <p class="caption">{{ section.caption }}</p>
 {{ rows(section) }}
@@ -82,14 +89,61 @@ _TABLE: Final = """\
 {% endblock %}
 """
 
-_ENVIRONMENT.loader = jinja2.DictLoader({"page": _PAGE, "table": _TABLE})
+#: Where a PNG says how many pixels wide it is.
+_WIDTH: Final = slice(16, 20)
+
+#: Pixels of an image to one of the window: a figure of two columns fits beside Snakemake's menu.
+_DENSITY: Final = 1.8
+
+_TEXT: Final = """\
+{% extends "page" %}
+{% block body %}
+<figure>
+{% if image %}
+<img alt="{{ title }}" width="{{ width }}" src="data:image/png;base64,
+{{ image | safe }}">
+{% endif %}
+<figcaption>
+{{ caption | safe }}
+</figcaption>
+</figure>
+{% endblock %}
+"""
+
+_ENVIRONMENT.loader = jinja2.DictLoader({"page": _PAGE, "table": _TABLE, "text": _TEXT})
 
 
-def table_page(table: Table) -> str:
+def table_html(table: Table) -> str:
     """A table as a page: its first section open, the others one click away."""
     return _ENVIRONMENT.get_template("table").render(
         title=table.title, notes=table.notes, sections=table.sections, kind=_kind
     )
+
+
+def write_with_caption(
+    output: str | Path, caption: str | Path, image: str | Path | None = None
+) -> None:
+    """Write a page of a caption, beneath its figure if it has one.
+
+    Args:
+        output: file to write.
+        caption: file of reStructuredText, as from `write_caption`.
+        image: PNG file.
+    """
+    text = publish_parts(
+        Path(caption).read_text(encoding="utf-8"),
+        writer=Writer(),
+        settings_overrides={"raw_enabled": False, "file_insertion_enabled": False},
+    )["body"]
+    content = b"" if image is None else Path(image).read_bytes()
+    page = _ENVIRONMENT.get_template("text").render(
+        title=Path(output).stem,
+        # In lines, since docutils refuses long ones.
+        image=encodebytes(content).decode(),
+        width=round(int.from_bytes(content[_WIDTH]) / _DENSITY),
+        caption=text,
+    )
+    write_text(output, page)
 
 
 def _kind(align: str) -> str:
