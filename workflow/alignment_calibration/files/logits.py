@@ -151,6 +151,17 @@ def read_receipt(receipt: str | Path) -> dict[str, Any]:
     return noted
 
 
+def run_record(receipt: str | Path) -> dict[str, Any] | None:
+    """The record of the run that made a cell; None if it is lost, or that of other values."""
+    try:
+        record = read_json(run_json_beside(receipt))
+    except UserError:
+        return None
+    digest = read_receipt(receipt)["values_sha256"]
+    ours = isinstance(record, dict) and record.get("values_sha256") == digest
+    return record if ours else None
+
+
 def _check_identity(path: str | Path, found: Any, identity: Mapping[str, Any], mend: str) -> None:
     """Raise a `UserError` that names what differs, if something does."""
     # Compared as JSON text, which is how it is stored.

@@ -8,9 +8,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from alignment_calibration.contract.calibration import ALL_METRICS
-from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import read_json, write_json
-from alignment_calibration.files.logits import read_receipt, run_json_beside
+from alignment_calibration.files.logits import read_receipt, run_record
 from alignment_calibration.files.parquet import read_parquet
 from alignment_calibration.inputs.sources import source_key, source_of
 
@@ -65,17 +64,6 @@ def summarise(
 
 def _is_scored(receipt: str | Path) -> bool:
     return source_of(read_receipt(receipt)["identity"]["model"]).scored
-
-
-def run_record(receipt: str | Path) -> dict[str, Any] | None:
-    """The record of the run that made a cell; None if it is lost, or that of other values."""
-    try:
-        record = read_json(run_json_beside(receipt))
-    except UserError:
-        return None
-    digest = read_receipt(receipt)["values_sha256"]
-    ours = isinstance(record, dict) and record.get("values_sha256") == digest
-    return record if ours else None
 
 
 def write_run_summary(
