@@ -45,6 +45,20 @@ def test_weights_are_those_that_numpy_reads() -> None:
     assert size.download == 0
 
 
+def test_a_score_job_has_room_for_the_weights(tmp_path: Path) -> None:
+    """Llama-2-7b: 9.98 and 3.50 GB of shards, which are 12,852.5 MiB; tokenizers do not count."""
+    files = [
+        {"name": "model-00001-of-00002.safetensors", "size": 9_976_576_152},
+        {"name": "model-00002-of-00002.safetensors", "size": 3_500_296_424},
+        {"name": "tokenizer.json", "size": 1_842_767},
+    ]
+    path = tmp_path / "m.json"
+    with pytest.raises(FileNotFoundError):  # Snakemake then asks again
+        sizes.memory_to_score(path)
+    path.write_text(json.dumps({"files": files}))
+    assert sizes.memory_to_score(path) == 16_000 + 12_853
+
+
 def test_the_work_of_a_pass_is_that_of_kaplan() -> None:
     # Table 1 and section 2.1 of arXiv 2001.08361: 2 N operations per token.
     assert plan.flops(weights=175_000_000_000, tokens=1) == 3.5e11

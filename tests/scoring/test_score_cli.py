@@ -28,7 +28,7 @@ from alignment_calibration.files.logits import expected_identity, read_logits, w
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import command as score_module
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
-from alignment_calibration.scoring.process import Progress
+from alignment_calibration.scoring.process import Progress, peak_memory
 from alignment_calibration.scoring.tree import TreeScorer
 
 ROOT = Path(__file__).parents[2]
@@ -216,6 +216,15 @@ def test_progress_tells_the_speed_and_the_time_left(monkeypatch, capsys):
         "m/t/choice: 10 questions",
         "m/t/choice: 50 %, 1 questions/s, 0:00:25 left for this model",
     ]
+
+
+def test_the_peak_of_every_device_is_noted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: (index + 1) * 10**9)
+    peaks = peak_memory(torch.device("cuda"))
+    assert 10**8 < peaks.pop("process") < 10**11  # torch alone takes more than the one
+    assert peaks == {"cuda:0": 10**9, "cuda:1": 2 * 10**9}
+    assert peak_memory(torch.device("cpu")).keys() == {"process"}
 
 
 def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_here):

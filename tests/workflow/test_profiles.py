@@ -34,4 +34,5 @@ def test_jobs_go_through_any_submit_command(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert list(study.cells()) == ["base/words/continuation.parquet"]
     (request,) = (tmp_path / "requests").read_text(encoding="utf-8").splitlines()
-    assert "-q gpu.q -pe smp 1 -l h_rt=00:1440:00,h_vmem=16000M,gpu=1 " in request
+    # The weights of the demo's model are 2.3 MiB.
+    assert "-q gpu.q -pe smp 4 -l h_rt=00:1440:00,h_vmem=16003M,gpu=1 " in request

@@ -17,6 +17,7 @@ from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
 from alignment_calibration.inputs.sample_files import sample_files
+from alignment_calibration.inputs.sizes import memory_to_score
 from alignment_calibration.inputs.sources import absence_notes, source_of, unreadable
 from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
@@ -601,14 +602,19 @@ def gpus_of(model):
     return STUDY["models"][model]["gpus"]
 
 
-def cpu_threads():
-    """Threads of a job that finds no GPU: its share of the cores."""
+def cpu_threads(wildcards, threads):
+    """Threads of a score job that finds no GPU: those of its rule, or its share of the cores."""
     cores = (
         workflow.resource_settings.cores or 1
     )  # none is given with the jobs of a cluster
     limits = workflow.global_resources
     at_once = min(cores, limits["gpu"].value) if "gpu" in limits else cores
-    return max(1, cores // max(1, at_once))
+    return max(threads, cores // max(1, at_once))
+
+
+def score_memory(wildcards, input, attempt):
+    """`mem_mb` of a score job; not known before the model's checkpoint was found."""
+    return memory_to_score(input.model) * attempt
 
 
 def say(text, **more):

@@ -9,7 +9,8 @@
 HOW_TO_SCORE = dict(
     device=STUDY["scoring"]["device"],
     token_budget=str(STUDY["scoring"]["token_budget"]),
-    cpu_threads=cpu_threads(),
+    cpu_threads=cpu_threads,
+    mem_mb=score_memory,
 )
 # `exec`: the job then has Snakemake itself as its parent, and ends with it.
 SCORE = (
@@ -35,11 +36,10 @@ if STUDY["scoring"]["load_once"]:
             model=one_of(SCORED),
         conda:
             "../../envs/scoring.yaml"
-        threads: 1
+        threads: 1  # more would keep `--cores 4` from using four GPUs; profiles of clusters ask for 4
         resources:
             **HOW_TO_SCORE,
             gpu=lambda w: gpus_of(w.model),
-            mem_mb=lambda w, attempt: 16000 * attempt,
             runtime=lambda w, attempt: 1440 * attempt,
         params:
             code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),
@@ -64,11 +64,10 @@ else:
             model=one_of(SCORED),
         conda:
             "../../envs/scoring.yaml"
-        threads: 1
+        threads: 1  # more would keep `--cores 4` from using four GPUs; profiles of clusters ask for 4
         resources:
             **HOW_TO_SCORE,
             gpu=lambda w: gpus_of(w.model),
-            mem_mb=lambda w, attempt: 16000 * attempt,
             runtime=lambda w, attempt: 240 * attempt,
         params:
             code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),

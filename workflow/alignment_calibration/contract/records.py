@@ -64,7 +64,7 @@ RUN: Final = table(
         "tokens_computed": Column(pa.int64(), "tokens that went through the model", "tokens"),
         "tokens_per_second": Column(pa.float64(), "speed", "tokens per second"),
         "trie_nodes": Column(pa.int64(), "the least number of tokens that would do", "tokens"),
-        "peak_memory_bytes": Column(_NESTED, "of the process or of each device", "bytes"),
+        "peak_memory_bytes": Column(_NESTED, "of the process, and of each GPU", "bytes"),
         "threads": Column(pa.int64(), "of the CPU", "threads"),
         "libraries": Column(_NESTED, _LIBRARIES),
     },

@@ -3,6 +3,7 @@
 Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,27 @@ class Size:
     disk: int | None
     download: int | None
     note: str = ""
+
+
+#: Memory that a score job takes beside the weights, in MiB: libraries, CUDA, questions and results.
+BESIDE_WEIGHTS = 16_000
+
+
+def memory_to_score(model_json: str | Path) -> int:
+    """Memory of the machine that a score job asks for, in MiB: the checkpoint's weights, which are
+    mapped to memory on their way to the GPU, and `BESIDE_WEIGHTS`.
+
+    Args:
+        model_json: `models/{model}.json`, with the sizes of the checkpoint's files.
+
+    Raises:
+        FileNotFoundError: if the checkpoint was not found yet. (Snakemake knows this error: it asks
+            again when the file is there.)
+    """
+    with open(model_json, encoding="utf-8") as stream:
+        files = json.load(stream)["files"]
+    weights = sum(file["size"] for file in files if file["name"].endswith(".safetensors"))
+    return BESIDE_WEIGHTS + math.ceil(weights / 2**20)
 
 
 def local_size(folder: str | Path) -> Size:

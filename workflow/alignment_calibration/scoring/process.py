@@ -140,13 +140,12 @@ def device_name(device: "torch.device") -> str:
 
 
 def peak_memory(device: "torch.device") -> dict[str, int]:
-    """Most memory in use so far, in bytes: of every GPU in sight, else of this process."""
+    """Most memory in use so far, in bytes: of this process, files mapped to memory included, and of
+    every GPU in sight."""
     import torch
 
-    if device.type == "cuda":
-        return {
-            f"cuda:{index}": int(torch.cuda.max_memory_allocated(index))
-            for index in range(torch.cuda.device_count())
-        }
     unit = 1 if sys.platform == "darwin" else 1024
-    return {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    peaks = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    for index in range(torch.cuda.device_count() if device.type == "cuda" else 0):
+        peaks[f"cuda:{index}"] = int(torch.cuda.max_memory_allocated(index))
+    return peaks
