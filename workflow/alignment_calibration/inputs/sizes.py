@@ -38,7 +38,7 @@ def memory_to_score(model_json: str | Path) -> int:
     """
     with open(model_json, encoding="utf-8") as stream:
         files = json.load(stream)["files"]
-    weights = sum(file["size"] for file in files if file["name"].endswith(".safetensors"))
+    weights: int = sum(file["size"] for file in files if file["name"].endswith(".safetensors"))
     return BESIDE_WEIGHTS + math.ceil(weights / 2**20)
 
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import nodes
+from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.sandbox import SandboxedEnvironment
 
 #: Processor time in seconds, memory in bytes and length of the text that filling a template once
@@ -71,13 +72,23 @@ def prepare_templates() -> None:
     lm_eval.utils.env = sandbox
 
 
+#: Names that mean something in a template without a column of that name.
+_OF_JINJA = {*DEFAULT_NAMESPACE, "loop", "caller", "varargs", "kwargs", "self", "super"}
+
+
 def columns_in(text: str) -> set[str]:
-    """The columns that a field of a task reads: it is one's name, or a template with names."""
+    """The columns that a field of a task reads: it is one's name, or a template with names.
+
+    Read off the syntax alone: `jinja2.meta` computes constant expressions, as large as they are.
+    """
     if text.isidentifier():
         return {text}
-    with contextlib.suppress(jinja2.TemplateError):
-        return meta.find_undeclared_variables(jinja2.Environment().parse(text))
-    return set()
+    try:
+        names = list(jinja2.Environment().parse(text).find_all(nodes.Name))
+    except (jinja2.TemplateError, RecursionError):
+        return set()
+    made = {name.name for name in names if name.ctx != "load"}
+    return {name.name for name in names} - made - _OF_JINJA
 
 
 def _too_slow(signum: int, frame: Any) -> None:
