@@ -67,7 +67,7 @@ def edited(study: Study, request: pytest.FixtureRequest) -> Iterator[Path]:
     ("edited", "rules"),
     [
         ("report/run_summary.py", {"run_summary"}),
-        ("report/figures/ranks.py", {"figures"}),
+        ("report/figures/multiverse.py", {"figures"}),
         ("scoring/trie.py", {"score_model"}),
         ("calibration/resampling.py", None),  # some
         ("files/atomic.py", None),  # nearly all

@@ -8,21 +8,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.contract import TIDY
 from alignment_calibration.contract.pairs import CHANGES
+from alignment_calibration.report.figures import style
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     FIGURES,
     PUBLISHED,
     TABLES,
     Exhibit,
+    left_out,
     of_config,
     of_study,
     pages,
     reads_of,
 )
-from alignment_calibration.report.tidy import frames_of
+from alignment_calibration.report.tables.step import make_table
+from alignment_calibration.report.tidy import frames_of, shown_first
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
+from tests.support.made_study import DEFAULT_METHODS, ERRORS, TASKS, make_study
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 
@@ -46,7 +52,7 @@ def test_what_an_entry_names_is_there(kind, name, exhibit, caption):
     assert set(exhibit.optional) < set(exhibit.reads)
     assert all(set(exhibit.each) <= set(schemas[read].names) for read in exhibit.reads)
     assert exhibit.own or exhibit.published
-    assert set(exhibit.methods) <= set(METHODS)
+    assert {name for names in exhibit.any_of for name in names} <= {*METHODS, *METRICS}
 
 
 def test_every_caption_has_its_entry():
@@ -75,15 +81,79 @@ def test_a_study_has_the_figures_that_are_made_of_it():
     assert reads_of(MADE_UP, PUBLISHED) == ["changes"]
 
 
-def test_an_exhibit_of_certain_methods_or_a_section_is_made_where_the_config_has_them():
-    exhibits = MADE_UP | {
-        "d": Exhibit(("changes",), methods=("choice", "choice_raw")),
-        "e": Exhibit(("stages",), needs="ladders"),
-    }
-    config = {"methods": ["choice", "continuation_sum"], "ladders": {}}
-    assert list(of_config(exhibits, config)) == ["a", "b", "c"]
-    config = {"methods": ["choice_raw", "choice"], "ladders": {"L": ["x", "y", "z"]}}
-    assert list(of_config(exhibits, config)) == ["a", "b", "c", "d", "e"]
+def config_of(pairs=("X",), tasks=("t",), methods=tuple(METHODS), metrics=tuple(METRICS), **more):
+    sections = {"pairs": dict.fromkeys(pairs), "tasks": dict.fromkeys(tasks), "ladders": {}}
+    return sections | {"methods": list(methods), "metrics": list(metrics)} | more
+
+
+NAMES = {"pair": {"P"}, "task": {"q"}}
+
+
+@pytest.mark.parametrize(
+    ("exhibit", "has", "has_not"),
+    [
+        (
+            Exhibit(("changes",), any_of=(("choice", "choice_raw"), ("ece",))),
+            [{"metrics": ["ece"]}, {"methods": ["choice_raw", "choice"], "metrics": []}],
+            [{"metrics": ["sce"], "methods": ["choice", "continuation_sum"]}],
+        ),
+        (Exhibit(("stages",), needs="ladders"), [{"ladders": {"L": ["x", "y", "z"]}}], [{}]),
+        (Exhibit(("changes",), pairs=2), [{"pairs": ["X", "Y"]}], [{}]),
+        (
+            Exhibit(("changes", AS_PUBLISHED)),
+            [{"pairs": ["X", "P"], "tasks": ["q", "r"]}],
+            [{}, {"pairs": ["P"]}, {"tasks": ["q"]}],
+        ),
+    ],
+)
+def test_an_exhibit_is_made_where_the_study_has_numbers_for_it(exhibit, has, has_not):
+    assert all(of_config({"e": exhibit}, config_of(**more), NAMES) for more in has)
+    assert not any(of_config({"e": exhibit}, config_of(**more), NAMES) for more in has_not)
+
+
+def test_the_published_study_keeps_what_ours_has_no_numbers_for():
+    kept = of_config({"e": Exhibit(("changes",), pairs=2, published=True)}, config_of(), NAMES)
+    assert of_study(kept, "mine") == {}
+    assert list(of_study(kept, PUBLISHED)) == ["e"]
+
+
+#: Frames of metrics of their own.
+WHATEVER_IS_MEASURED = {"map_parts", "map_effects", "multiverse"}
+
+STUDIES = {
+    "one of each": (1, 1, ["continuation_min"], ["ece"]),
+    "no letters": (2, 1, ["continuation_sum"], ["ece", "accuracy"]),
+    "accuracy alone": (2, 2, ["choice"], ["accuracy"]),
+    "usual": (3, 2, list(DEFAULT_METHODS), ["accuracy", *ERRORS]),
+}
+
+
+@pytest.mark.parametrize(("pairs", "tasks", "methods", "metrics"), STUDIES.values(), ids=STUDIES)
+def test_what_is_made_is_not_empty(pairs, tasks, methods, metrics, monkeypatch):
+    frames = make_study(pairs, tasks, methods=methods)
+    for name in frames.keys() - WHATEVER_IS_MEASURED:
+        if "metric" in frames[name]:
+            frames[name] = frames[name][frames[name]["metric"].isin(metrics)]
+    primary = Primary(metrics[0], methods[0])
+    config = config_of(frames["metrics"]["pair"].unique(), TASKS[:tasks], methods, metrics)
+
+    def empty(message, width=0.0):
+        raise AssertionError(message)
+
+    monkeypatch.setattr(style, "in_words", empty)
+    drawn = of_study(of_config(FIGURES, config, NAMES), "mine")
+    for name, figure in drawn.items():
+        if figure.each == ():
+            module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
+            module.draw(*frames_of(figure, frames), **shown_first(figure, primary))
+    made = of_study(of_config(TABLES, config, NAMES), "mine")
+    for name in made:
+        sections = make_table(name, frames, primary).sections
+        assert all(section.rows for section in sections), name
+        assert sections, name
+    missing = {name for name, each in (FIGURES | TABLES).items() if each.own} - {*drawn, *made}
+    (sentence,) = left_out(config, NAMES)
+    assert all(f" {name} (" in sentence for name in missing)
 
 
 def test_a_figure_is_made_for_each_of_its_values():

@@ -1,4 +1,5 @@
 # Helper functions of all rules. Nothing heavy is imported here: neither torch nor pandas.
+import csv
 import json
 import re
 import subprocess
@@ -82,9 +83,23 @@ PROMPTS = {
 # The tasks and prompts of a model's cells, in this order.
 CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS[task]]
 
+# The numbers of the published study (`snakemake published`): the rules from `changes` on run on
+# them as well.
+PUBLISHED_CHANGES = str(ROOT / "data/published/changes.csv")
+
+
+def published_names():
+    """The pairs and tasks of the published study, by column."""
+    with open(PUBLISHED_CHANGES, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {column: {row[column] for row in rows} for column in ("pair", "task")}
+
+
+PUBLISHED_NAMES = published_names()
 # The figures and tables that a study with this config can have.
 FIGURES, TABLES = (
-    of_config(exhibits, STUDY) for exhibits in (registry.FIGURES, registry.TABLES)
+    of_config(exhibits, STUDY, PUBLISHED_NAMES)
+    for exhibits in (registry.FIGURES, registry.TABLES)
 )
 # With their numbers from an exported study.
 TAKEN = MODELS if STUDY["scored"] else []
@@ -127,11 +142,6 @@ NO_CONTRASTS = [
 def one_of(names):
     """A wildcard constraint: exactly one of these slugs; nothing, if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
-
-
-# The numbers of the published study (`snakemake published`): the rules from `changes` on run on
-# them as well.
-PUBLISHED_CHANGES = str(ROOT / "data/published/changes.csv")
 
 
 wildcard_constraints:

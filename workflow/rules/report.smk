@@ -31,7 +31,7 @@ rule run_summary:
         slice=config_slice(
             "study", "pairs", "tasks", "methods", "metrics", "statistics", "scoring"
         ),
-        notes=notes(STUDY["study"]),
+        notes=notes(STUDY["study"]) + registry.left_out(STUDY, PUBLISHED_NAMES),
         origin=lambda w: origin(
             None, {f"{RESULTS}/metrics.parquet": config_of("changes")}
         ),

@@ -9,8 +9,8 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 #: The study of the published numbers. (No config may use its name.)
@@ -35,7 +35,8 @@ class Exhibit:
             the rows that have them.
         primary: whether it shows the primary analysis first (`study.settings.Primary`, given to its
             functions as the keyword `primary`).
-        methods: those that a study must have for it to be made.
+        any_of: sets of methods and metrics, of which a study must have one whole.
+        pairs: the fewest that it can show.
     """
 
     reads: tuple[str, ...]
@@ -45,32 +46,52 @@ class Exhibit:
     needs: str = ""
     each: tuple[str, ...] = ()
     primary: bool = False
-    methods: tuple[str, ...] = ()
+    any_of: tuple[tuple[str, ...], ...] = ()
+    pairs: int = 1
 
 
 FIGURES: Final = {
     "headline": Exhibit(("alignment_effects",), primary=True),
-    "figure1": Exhibit(("changes",), published=True),
-    "figure2": Exhibit(("changes",), published=True),
-    "figure2_sce": Exhibit(("changes",)),
-    "ranks": Exhibit(
-        ("changes", "rank_probabilities"), optional=("rank_probabilities",), published=True
+    "figure1": Exhibit(
+        ("changes",), published=True, any_of=(("ece", "continuation_sum"), ("ece", "choice"))
     ),
-    "accuracy_calibration": Exhibit(("changes",), published=True),
+    "figure2": Exhibit(
+        ("changes",),
+        published=True,
+        any_of=(
+            ("ece", "continuation_sum"),
+            ("sce_ovr", "continuation_sum"),
+            ("sce_ovr", "continuation_min"),
+            ("sce_ovr", "choice"),
+        ),
+    ),
+    "figure2_sce": Exhibit(("changes",), any_of=(("sce_ovr",), ("sce",))),
+    "ranks": Exhibit(
+        ("changes", "rank_probabilities"),
+        optional=("rank_probabilities",),
+        published=True,
+        any_of=(("ece",), ("sce_ovr",)),
+        pairs=2,
+    ),
+    "accuracy_calibration": Exhibit(
+        ("changes",),
+        published=True,
+        any_of=(("accuracy", "ece"), ("accuracy", "sce_ovr"), ("accuracy", "sce")),
+    ),
     "ladders": Exhibit(("stages",), needs="ladders"),
     "map_parts": Exhibit(("map_parts", "map_effects"), primary=True),
-    "temperature": Exhibit(("remedies",)),
+    "temperature": Exhibit(("remedies",), any_of=(("ece",),)),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
     "reliability": Exhibit(("reliability", "metrics"), each=("pair", "method")),
-    "option_order": Exhibit(("option_order",), each=("pair",), methods=("choice_cyclic",)),
+    "option_order": Exhibit(("option_order",), each=("pair",), any_of=(("choice_cyclic",),)),
 }
 
 TABLES: Final = {
     "headline": Exhibit(("alignment_effects", "pair_effects", "map_effects"), primary=True),
     "changes": Exhibit(("changes",), published=True, primary=True),
-    "ranks": Exhibit(("changes", "rank_agreement", "rank_correlations"), published=True),
+    "ranks": Exhibit(("changes", "rank_agreement", "rank_correlations"), published=True, pairs=2),
     "claims": Exhibit(
         ("changes", "rank_agreement", "estimates", "rates_by_method"),
         optional=("estimates", "rates_by_method"),
@@ -80,9 +101,9 @@ TABLES: Final = {
     "models": Exhibit(("metrics",), primary=True),
     "map_parts": Exhibit(("map_parts", "map_effects")),
     "decomposition": Exhibit(("decomposition",)),
-    "remedies": Exhibit(("remedies",)),
-    "option_order": Exhibit(("option_order",), methods=("choice_cyclic",)),
-    "letter_parts": Exhibit(("letter_parts",), methods=("choice", "choice_raw")),
+    "remedies": Exhibit(("remedies",), any_of=(("ece",), ("sce",))),
+    "option_order": Exhibit(("option_order",), any_of=(("choice_cyclic",),)),
+    "letter_parts": Exhibit(("letter_parts",), any_of=(("choice", "choice_raw"),)),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
     "audit": Exhibit(("audit", "changes"), own=False, published=True),
@@ -91,13 +112,52 @@ TABLES: Final = {
 }
 
 
-def of_config(exhibits: Mapping[str, Exhibit], config: Mapping[str, Any]) -> dict[str, Exhibit]:
-    """Those that can be made of a study with this config, by name."""
-    return {
-        name: each
+#: What is known of the published study where nothing heavy may be imported: its names, by column.
+Names = Mapping[str, Collection[str]]
+
+
+def of_config(
+    exhibits: Mapping[str, Exhibit], config: Mapping[str, Any], published: Names
+) -> dict[str, Exhibit]:
+    """Those that can be made of a study with this config, or of the published one, by name."""
+    can = {
+        name: replace(each, own=each.own and not lack(each, config, published))
         for name, each in exhibits.items()
-        if set(each.methods) <= set(config["methods"]) and (not each.needs or config[each.needs])
     }
+    return {name: each for name, each in can.items() if each.own or each.published}
+
+
+def lack(exhibit: Exhibit, config: Mapping[str, Any], published: Names) -> str:
+    """Why a study with this config has no numbers for an exhibit; empty if it has some.
+
+    Args:
+        config: all of it, defaults filled in.
+        published: names of the published study, by the columns `pair` and `task`.
+    """
+    measured = {*config["methods"], *config["metrics"]}
+    if exhibit.needs and not config[exhibit.needs]:
+        return f"no {exhibit.needs}"
+    if exhibit.any_of and not any(measured.issuperset(names) for names in exhibit.any_of):
+        return "without " + ", or ".join(" and ".join(names) for names in exhibit.any_of)
+    if len(config["pairs"]) < exhibit.pairs:
+        return f"fewer than {exhibit.pairs} pairs"
+    if AS_PUBLISHED in exhibit.reads and any(
+        config[section].keys().isdisjoint(published[column])
+        for section, column in {"pairs": "pair", "tasks": "task"}.items()
+    ):
+        return "no pair and task of the published study"
+    return ""
+
+
+def left_out(config: Mapping[str, Any], published: Names) -> list[str]:
+    """A sentence that lists the figures and tables which a study has no numbers for, if any."""
+    reasons = {
+        name: lack(each, config, published) for name, each in (TABLES | FIGURES).items() if each.own
+    }
+    named = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
+    if not named:
+        return []
+    return [f"Left out, since this study has no numbers for them: {', '.join(named)}."]
 
 
 def of_study(exhibits: Mapping[str, Exhibit], study: str) -> dict[str, Exhibit]:
