@@ -6,6 +6,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 import json
 import math
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from alignment_calibration.inputs.checkpoints import CODE_PATTERN, IGNORED, PATTERNS
@@ -46,7 +47,11 @@ def local_size(folder: str | Path) -> Size:
     """Size of a checkpoint folder; its weights are counted from the safetensors headers."""
     from safetensors import SafetensorError, safe_open
 
-    files = sorted(Path(folder).glob("*.safetensors"))
+    files = sorted(
+        file
+        for file in Path(folder).glob("*.safetensors")
+        if not any(fnmatch(file.name, pattern) for pattern in IGNORED)
+    )
     if not files:
         return Size(None, None, 0, "no safetensors there")
     weights = 0
