@@ -1,9 +1,14 @@
 """What several tests use: a reduced study that really runs, once."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 from tests.support.study import Study, copied_workflow, demo_config
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine under load is no failure: no example has a deadline.
 settings.register_profile("project", deadline=None)
