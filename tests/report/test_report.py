@@ -27,7 +27,7 @@ from alignment_calibration.report.figures import headline
 from alignment_calibration.report.figures.style import write_figure
 from alignment_calibration.report.html import write_with_caption
 from alignment_calibration.report.run_summary import summarise
-from alignment_calibration.study.settings import USUAL
+from alignment_calibration.study.settings import USUAL, Primary
 from tests.support.made_study import make_study
 from tests.support.study import DEMO_CONFIG, ROOT, Study
 
@@ -200,6 +200,30 @@ def test_the_first_screen_answers_with_the_numbers_of_the_run(tmp_path):
     (row,) = effects[USUAL.holds(effects)].to_dict("records")
     for name in ("mean_change", "ci_low", "ci_high"):
         assert f"{100 * row[name]:+.1f} points".replace("-", "−") in seen["text"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "answer", "sure"),
+    [
+        ("ece", 0.05, 0.2, "Yes", "+5.0 points to +20.0 points, leaves out 0"),
+        ("ece", -0.05, 0.2, "Not shown", "−5.0 points to +20.0 points, holds 0"),
+        ("ece", -0.2, -0.05, "No, better", "leaves out 0"),
+        ("accuracy", -0.2, -0.05, "Yes", "leaves out 0"),
+        ("accuracy", 0.05, 0.2, "No, better", "leaves out 0"),
+        ("ece", None, None, "Not shown", "Not known: the mean has no interval"),
+    ],
+)
+def test_the_answer_is_that_of_the_interval_and_of_the_side_that_is_worse(
+    metric, low, high, answer, sure, tmp_path
+):
+    effects = make_study(2, 2, methods=["choice"])["alignment_effects"].head(1)
+    effects = effects.assign(metric=metric, ci_low=low, ci_high=high)
+    effects = effects.astype({"ci_low": float, "ci_high": float})
+    numbers = headline.numbers(effects, Primary(metric, "choice"))
+    write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "caption.rst")
+    caption = (tmp_path / "caption.rst").read_text(encoding="utf-8")
+    assert f" worse here?** {answer}: under choice" in caption
+    assert sure in caption.partition("How sure")[2]
 
 
 #: Texts that would be something else in reStructuredText: directives, roles, lists, links, HTML.

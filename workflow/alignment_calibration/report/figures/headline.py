@@ -55,7 +55,11 @@ def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
     elsewhere = {
         row["method"]: row for row in others[others["metric"] == primary.metric].to_dict("records")
     }
-    directed = others[others["metric"].map(_worse) != 0]
+    directed = [
+        _worse(row["metric"]) * row["mean_change"]
+        for row in others.to_dict("records")
+        if _worse(row["metric"])
+    ]
     return {
         "pairs": int(effects["pairs"].max()),
         "tasks": int(effects["tasks"].max()),
@@ -69,7 +73,7 @@ def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
         "others": len(others),
         "found": int(significant(others["p_value"]).sum()),
         "directed": len(directed),
-        "worse": int((directed["mean_change"] * directed["metric"].map(_worse) > 0).sum()),
+        "worse": sum(change > 0 for change in directed),
     }
 
 
