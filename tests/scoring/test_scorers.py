@@ -179,11 +179,28 @@ def test_every_distinct_prefix_is_computed_once(requests):
     assert scorer.work.trie_nodes == scorer.work.tokens_computed == len(prefixes)
 
 
-def test_letters_cost_one_pass_over_the_context():
+@pytest.mark.parametrize("kind", [TreeScorer, PlainScorer])
+def test_letters_cost_one_pass_over_the_context(kind):
     context = ids(random.Random(1), 30)
-    scorer = TreeScorer(tiny(TREE["llama"]()), CPU, 1000)
+    scorer = kind(tiny(TREE["llama"]()), CPU, 1000)
     scorer.score([Request(context, (letter,)) for letter in range(10, 14)], ignore)
     assert scorer.work.tokens_computed == len(context)
+
+
+@pytest.mark.parametrize("architecture", [*TREE, *PLAIN])
+def test_requests_that_share_a_sequence_keep_their_own_numbers(architecture):
+    """Letters, letters of another length of context, and an option that ends where they begin."""
+    rng = random.Random(2)
+    contexts = [ids(rng, 9), ids(rng, 14)]
+    requests = [Request(context, (letter,)) for context in contexts for letter in range(10, 14)]
+    requests.insert(3, Request(contexts[0][:6], (*contexts[0][6:], 20)))
+    model = tiny((TREE | PLAIN)[architecture]())
+    scorer = PlainScorer(model, CPU, 1000)
+    found = scorer.score(requests, ignore)
+    assert scorer.work.tokens_computed == 2 * 14
+    alone = [PlainScorer(model, CPU, 1000).score([request], ignore)[0] for request in requests]
+    assert largest_difference(found, alone) < 1e-5
+    assert largest_difference(found, one_by_one(model, requests)) < 1e-5
 
 
 def test_progress_counts_every_request_once(requests):

@@ -1,4 +1,4 @@
-"""Plain scoring: every request a sequence of its own, in padded batches.
+"""Plain scoring: every distinct sequence by itself, in padded batches.
 
 Right for every causal language model; used where `tree` cannot be.
 """
@@ -15,7 +15,11 @@ from alignment_calibration.scoring.scorer import Request, Work
 
 
 class PlainScorer:
-    """Scores requests one sequence per option, as many at once as the token budget allows."""
+    """Scores sequences, as many at once as the token budget allows.
+
+    Requests that the model reads the same tokens for, as it does for all letters of a question,
+    share a sequence.
+    """
 
     def __init__(self, model: Any, device: torch.device, token_budget: int) -> None:
         self.model = model
@@ -32,49 +36,59 @@ class PlainScorer:
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> list[npt.NDArray[np.float32]]:
         """See `Scorer.score`."""
-        order = sorted(range(len(requests)), key=lambda index: -len(requests[index].input_ids))
+        askers: dict[tuple[int, ...], list[int]] = {}
+        for index, request in enumerate(requests):
+            askers.setdefault(request.input_ids, []).append(index)
+        sequences = sorted(askers, key=len, reverse=True)
         results: dict[int, npt.NDArray[np.float32]] = {}
         position = 0
-        while position < len(order):
-            longest = len(requests[order[position]].input_ids)
-            batch = order[position : position + max(1, self.token_budget // longest)]
-            values = self._try_batch([requests[index] for index in batch])
+        while position < len(sequences):
+            longest = len(sequences[position])
+            batch = sequences[position : position + max(1, self.token_budget // longest)]
+            asked = [(row, index) for row, ids in enumerate(batch) for index in askers[ids]]
+            values = self._try_batch(batch, [(row, requests[index]) for row, index in asked])
             if values is None:
                 # One sequence is computed even if it is longer than the budget.
                 self.token_budget = halved(min(self.token_budget, len(batch) * longest))
                 continue
-            results.update(zip(batch, values, strict=True))
+            results.update(zip([index for _, index in asked], values, strict=True))
             position += len(batch)
-            progress(len(batch))
+            progress(len(asked))
         return [results[index] for index in range(len(requests))]
 
-    def _try_batch(self, requests: Sequence[Request]) -> list[npt.NDArray[np.float32]] | None:
-        """The log-probabilities of a batch, or None if memory did not suffice for it."""
+    def _try_batch(
+        self, sequences: Sequence[tuple[int, ...]], asked: Sequence[tuple[int, Request]]
+    ) -> list[npt.NDArray[np.float32]] | None:
+        """See `_batch`; None if memory did not suffice."""
         try:
             with torch.inference_mode():
-                return self._batch(requests)
+                return self._batch(sequences, asked)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             return None
 
-    def _batch(self, requests: Sequence[Request]) -> list[npt.NDArray[np.float32]]:
-        lengths = [len(request.input_ids) for request in requests]
-        ids = torch.zeros(len(requests), max(lengths), dtype=torch.long)
+    def _batch(
+        self, sequences: Sequence[tuple[int, ...]], asked: Sequence[tuple[int, Request]]
+    ) -> list[npt.NDArray[np.float32]]:
+        """The log-probabilities of each request, which names the row of its sequence."""
+        ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
         mask = torch.zeros_like(ids)
-        for row, request in enumerate(requests):
-            ids[row, : lengths[row]] = torch.tensor(request.input_ids)
-            mask[row, : lengths[row]] = 1
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.tensor(sequence)
+            mask[row, : len(sequence)] = 1
         # Padding stands on the right, where causal attention cannot see it.
         logits = self.model(
             input_ids=ids.to(self.device), attention_mask=mask.to(self.device), use_cache=False
         ).logits
         self.work.tokens_computed += ids.numel()
-        results = []
-        for row, request in enumerate(requests):
-            start = len(request.context_ids) - 1
-            targets = torch.tensor(request.continuation_ids, device=logits.device)
-            rows = logits[row, start : lengths[row]].float()
-            values = rows.gather(1, targets[:, None])[:, 0] - rows.logsumexp(dim=1)
-            results.append(values.cpu().numpy())
-        return results
+        # To the device and back once for all of them: each copy waits for what runs there.
+        lengths = [len(request.continuation_ids) for _, request in asked]
+        wanted = [token for _, request in asked for token in request.continuation_ids]
+        targets = torch.tensor(wanted, device=logits.device).split(lengths)
+        values = []
+        for (row, request), target in zip(asked, targets, strict=True):
+            end = len(sequences[row])
+            rows = logits[row, end - len(request.continuation_ids) : end].float()
+            values.append(rows.gather(1, target[:, None])[:, 0] - rows.logsumexp(dim=1))
+        return np.split(torch.cat(values).cpu().numpy(), np.cumsum(lengths)[:-1])
