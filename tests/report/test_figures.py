@@ -310,7 +310,7 @@ def test_a_panel_without_numbers_is_left_out():
     changes = make_study(2, 2, methods=["continuation_sum", "choice"])["changes"]
     of_sums = changes["method"] == "continuation_sum"
     study = changes[~(of_sums & (changes["metric"] == "sce_ovr"))]
-    for name, frames in {"accuracy_calibration": [study]}.items():
+    for name, frames in {"accuracy_calibration": [study], "ranks": [study, None]}.items():
         figure = module(name).draw(*frames)
         check_page(figure)
         panels = [axes for axes in figure.axes if axes.get_visible()]

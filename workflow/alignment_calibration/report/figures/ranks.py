@@ -16,6 +16,11 @@ from alignment_calibration.study.vocabulary import METHODS
 
 METRICS = ("ece", "sce_ovr")
 
+#: Inches across that panels have beside the names of pairs and the key of the shades.
+_PANELS = 4.4
+#: Most tasks of one method that are shown at the width of one column.
+_FEW = 8
+
 #: From white to a middle blue, on which black numbers can still be read.
 _SHADES = ListedColormap(sns.color_palette("Blues", 256)[:150])
 
@@ -38,15 +43,25 @@ def draw(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> Figure:
     with style.styled():
         lines, columns = len(metrics), len(methods)
         height = 0.13 * max(len(pairs), 3) + 0.4
-        size = (style.TWO_COLUMNS, lines * height + 1.0)
+        fits = columns == 1 and len(tasks) <= _FEW
+        size = (style.ONE_COLUMN if fits else style.TWO_COLUMNS, lines * height + 1.0)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         for axes_line, metric in zip(grid, metrics, strict=True):
             for axes, method in zip(axes_line, methods, strict=True):
                 shown = ranked[(ranked["metric"] == metric) & (ranked["method"] == method)]
-                axes.set_title(f"{style.metric_name(metric)}\n{style.method_name(method)}")
+                if shown.empty:
+                    axes.set_visible(False)
+                    continue
+                name = style.metric_name(metric)
+                if columns > 4:
+                    name = name.replace(" (", "\n(")
+                how = style.in_lines(style.method_name(method), _PANELS / columns)
+                axes.set_title(f"{name}\n{how}")
                 _draw_panel(axes, shown, pairs, tasks)
-        for axes in grid[-1]:
+            style.first_shown(axes_line).tick_params(labelleft=True)
+        for axes in (style.first_shown(column[::-1]) for column in grid.T):
+            axes.tick_params(labelbottom=True)
             axes.set_xticks(
                 np.arange(len(tasks)) + 0.5,
                 [style.task_name(task) for task in tasks],
@@ -97,10 +112,6 @@ def _ranked(changes: pd.DataFrame, probabilities: pd.DataFrame | None) -> pd.Dat
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, pairs: list[str], tasks: list[str]) -> None:
-    if rows.empty:
-        axes.set_axis_off()
-        style.say(axes, "not in this study")
-        return
     by = {"index": "pair", "columns": "task"}
     ranks = rows.pivot(**by, values="rank").reindex(index=pairs, columns=tasks)
     shade = rows.pivot(**by, values="shade").reindex(index=pairs, columns=tasks)
