@@ -306,16 +306,20 @@ def test_the_trade_off_has_a_letter_per_task_and_both_intervals():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "t"]
 
 
-def test_a_panel_without_numbers_is_left_out():
-    changes = make_study(2, 2, methods=["continuation_sum", "choice"])["changes"]
-    of_sums = changes["method"] == "continuation_sum"
-    study = changes[~(of_sums & (changes["metric"] == "sce_ovr"))]
-    for name, frames in {"accuracy_calibration": [study], "ranks": [study, None]}.items():
-        figure = module(name).draw(*frames)
-        check_page(figure)
-        panels = [axes for axes in figure.axes if axes.get_visible()]
-        assert "not in this study" not in words_of(figure)
-        assert all(axes.lines or axes.collections for axes in panels)
+@pytest.mark.parametrize("name", ["accuracy_calibration", "ladders", "map_parts", "ranks"])
+def test_a_panel_without_numbers_is_left_out(name):
+    study = make_study(2, 2, methods=["continuation_sum", "choice"])
+    error = "sce" if name == "map_parts" else "sce_ovr"
+    without = {
+        file: frame[~((frame["method"] == "continuation_sum") & (frame["metric"] == error))]
+        for file, frame in study.items()
+        if {"method", "metric"} <= set(frame)
+    }
+    whole, figure = draw(name, study), draw(name, without)
+    check_page(figure)
+    shown, left = ([axes for axes in f.axes if axes.get_visible()] for f in (whole, figure))
+    assert len(left) == len(shown) - 1
+    assert all(axes.lines or axes.collections for axes in left)
 
 
 def test_rank_numbers_and_shades():

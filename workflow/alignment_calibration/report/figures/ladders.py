@@ -26,7 +26,9 @@ def draw(stages: pd.DataFrame) -> Figure:
     Args:
         stages: rows of LADDER_STAGES.
     """
+    stages = stages[stages["value"].notna()]
     metrics = in_order(stages["metric"], METRICS)[:_MOST]
+    stages = stages[stages["metric"].isin(metrics)]
     methods = in_order(stages["method"], METHODS)
     marks = style.pair_marks(stages["ladder"])
     with style.styled():
@@ -39,8 +41,9 @@ def draw(stages: pd.DataFrame) -> Figure:
             percent = METRICS[metric].unit != "nats"
             for axes, method in zip(line, methods, strict=True):
                 shown = stages[(stages["metric"] == metric) & (stages["method"] == method)]
-                if shown["value"].isna().all():
-                    style.say(axes, "not in this study")
+                if shown.empty:
+                    axes.set_visible(False)
+                    continue
                 for number, (ladder, mark) in enumerate(marks.items()):
                     of_ladder = shown[shown["ladder"] == ladder].sort_values("number")
                     # Beside each other, so that intervals of one stage do not cover each other.
@@ -59,11 +62,12 @@ def draw(stages: pd.DataFrame) -> Figure:
                 axes.margins(x=0.15)
                 axes.locator_params(axis="y", nbins=4)
             unit = "%" if percent else "nats"
-            line[0].set_ylabel(f"{style.metric_name(metric)} ({unit})")
-        for axes, method in zip(grid[0], methods, strict=True):
-            axes.set_title(style.method_name(method))
-        for axes in grid[-1]:
-            axes.set_xlabel("stage of training")
+            style.first_shown(line).set_ylabel(f"{style.metric_name(metric)} ({unit})")
+        for column, method in zip(grid.T, methods, strict=True):
+            style.first_shown(column).set_title(style.method_name(method))
+            lowest = style.first_shown(column[::-1])
+            lowest.set_xlabel("stage of training")
+            lowest.tick_params(labelbottom=True)
         style.legend_beneath(
             figure, [Line2D([], [], label=name, **mark.settings) for name, mark in marks.items()]
         )

@@ -43,14 +43,15 @@ def draw(parts: pd.DataFrame, effects: pd.DataFrame, primary: Primary) -> Figure
                     for rows in (parts, effects)
                 )
                 if shown.empty:
-                    style.say(axes, "not in this study")
+                    axes.set_visible(False)
                     continue
                 _draw_panel(axes, shown, means)
                 axes.set_title(style.method_name(method))
                 axes.locator_params(nbins=4)
             name = style.metric_name(metric)
-            axes_line[0].set_ylabel(f"part of the change of\n{name} (points)")
-        for axes in grid[-1]:
+            style.first_shown(axes_line).set_ylabel(f"part of the change of\n{name} (points)")
+        for column in grid.T:
+            axes = style.first_shown(column[::-1])
             axes.set_xlabel("whole (points)" if len(methods) > 4 else "whole change (points)")
         handles = [_handle(_NAMES[part], *look) for part, look in PARTS.items()]
         mean = _handle("mean over pairs and tasks", style.GREY, "o")
