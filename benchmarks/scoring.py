@@ -7,20 +7,22 @@ slow again in the first round is not tried in the later ones). Times are CPU tim
 
     python -m benchmarks.scoring --model CHECKPOINT --data FOLDER --workloads arc_easy piqa
 
-FOLDER holds `arc_easy_test.jsonl` and `piqa_validation.jsonl`, as on the hub. The workloads
-`random`, `header` and `header_letters` need none: random tokens, in questions of 60 with four
-options of 11 tokens (or one), without or below a common header of 400 tokens.
+FOLDER holds `arc_easy_test.jsonl` and `piqa_validation.jsonl`, as on the hub, or the questions of a
+study, `results/{study}/questions`, each of whose files, as `arc_easy/choice`, is a workload. The
+workloads `random`, `header` and `header_letters` need none: random tokens, in questions of 60 with
+four options of 11 tokens (or one), without or below a common header of 400 tokens.
 """
 
 import argparse
 import ctypes
 import datetime
+import itertools
 import json
 import platform
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ import numpy as np
 import torch
 from lm_eval.models.huggingface import HFLM
 
+from alignment_calibration.contract.scoring import QUESTIONS
+from alignment_calibration.files.parquet import read_parquet
 from alignment_calibration.scoring.backends import choose
 from alignment_calibration.scoring.load import load_checkpoint, resolve_device
 from alignment_calibration.scoring.scorer import Request
@@ -82,6 +86,13 @@ def piqa(folder: Path) -> Iterator[list[tuple[str, str]]]:
         yield [(context, f" {row[name]}") for name in ("sol1", "sol2")]
 
 
+def questions_file(path: Path) -> Iterator[list[tuple[str, str]]]:
+    """Context and option texts of a study's questions file."""
+    rows = read_parquet(path, QUESTIONS).to_pylist()
+    for _, options in itertools.groupby(rows, key=lambda row: row["question_id"]):
+        yield [(option["context"], option["continuation"]) for option in options]
+
+
 RANDOM = {"random": (0, 11), "header": (400, 11), "header_letters": (400, 1)}
 TEXTS = {"arc_easy": arc_easy, "arc_easy_letters": arc_easy_letters, "piqa": piqa}
 
@@ -93,12 +104,11 @@ def questions_of(workload: str, arguments: argparse.Namespace, checkpoint: Any) 
         vocabulary = checkpoint.model.config.vocab_size
         return list(random_requests(arguments.questions, vocabulary, header, option))
     limit = max_length(checkpoint.model.config, checkpoint.tokenizer)
-    texts = [
-        pairs
-        for _, pairs in zip(
-            range(arguments.questions), TEXTS[workload](arguments.data), strict=False
-        )
-    ]
+    if workload in TEXTS:
+        all_texts = TEXTS[workload](arguments.data)
+    else:
+        all_texts = questions_file(arguments.data / f"{workload}.parquet")
+    texts = list(itertools.islice(all_texts, arguments.questions))
     return [
         [encoding.request for encoding in encode(pairs, checkpoint.tokenizer, limit)]
         for pairs in texts
@@ -160,6 +170,23 @@ def matmul_rate(model: Any, device: torch.device) -> float:
     return sorted(rates)[-2]  # the first call may be slow; the best may be luck
 
 
+def operations(model: Any, tokens: int, requests: Sequence[Request]) -> int:
+    """Floating-point operations of the products with weights, in a pass over the requests.
+
+    The layers take every token, the output layer the places after which a token is asked for, and
+    the embeddings none: a row of them is looked up.
+    """
+    asked = {
+        request.input_ids[: len(request.context_ids) + place]
+        for request in requests
+        for place in range(len(request.continuation_ids))
+    }
+    embedding = model.get_input_embeddings().weight.numel()
+    head = model.get_output_embeddings().weight.numel()
+    parameters = sum(parameter.numel() for parameter in model.base_model.parameters())
+    return int(2 * ((parameters - embedding) * tokens + head * len(asked)))
+
+
 def compare(workload: str, arguments: argparse.Namespace, checkpoint: Any) -> list[str]:
     """One row of the table."""
     model, device = checkpoint.model, checkpoint.device
@@ -206,8 +233,7 @@ def compare(workload: str, arguments: argparse.Namespace, checkpoint: Any) -> li
         int(mine.argmax() != other.argmax())
         for mine, other in zip(np.split(sums, ends), np.split(reference, ends), strict=True)
     )
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    share = 2 * parameters * tokens / min(ours) / max(rates)
+    share = operations(model, tokens, requests) / min(ours) / max(rates)
     number = len(questions)
     return [
         workload,
@@ -252,7 +278,12 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of a checkpoint")
     parser.add_argument("--data", type=Path, help="folder of the data sets")
-    parser.add_argument("--workloads", nargs="+", default=["random"], choices=[*RANDOM, *TEXTS])
+    parser.add_argument(
+        "--workloads",
+        nargs="+",
+        default=["random"],
+        help=f"{', '.join([*RANDOM, *TEXTS])}, or a questions file of the folder, as TASK/choice",
+    )
     parser.add_argument("--questions", type=int, default=100, help="of each workload")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest of each counts")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4, 16, 64])
@@ -261,6 +292,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
+    if arguments.data is None and not set(arguments.workloads) <= set(RANDOM):
+        parser.error(f"without --data there are the workloads {', '.join(RANDOM)}")
     torch.set_num_threads(arguments.threads)
     checkpoint = load_checkpoint(arguments.model, arguments.dtype, resolve_device(arguments.device))
     print(
