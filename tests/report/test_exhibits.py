@@ -15,6 +15,7 @@ from alignment_calibration.report.figures import style
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     FIGURES,
+    MOST_PAIRS,
     PUBLISHED,
     TABLES,
     Exhibit,
@@ -25,9 +26,10 @@ from alignment_calibration.report.registry import (
     reads_of,
 )
 from alignment_calibration.report.tables.step import make_table
-from alignment_calibration.report.tidy import frames_of, shown_first
+from alignment_calibration.report.tidy import frames_of, head_of, shown_first
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
+from tests.support.made_changes import make_changes
 from tests.support.made_study import DEFAULT_METHODS, ERRORS, TASKS, make_study
 
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
@@ -151,9 +153,49 @@ def test_what_is_made_is_not_empty(pairs, tasks, methods, metrics, monkeypatch):
         sections = make_table(name, frames, primary).sections
         assert all(section.rows for section in sections), name
         assert sections, name
-    missing = {name for name, each in (FIGURES | TABLES).items() if each.own} - {*drawn, *made}
+    missing = {
+        name for name, each in (FIGURES | TABLES).items() if each.own and each.of_many != "only"
+    }
+    missing -= {*drawn, *made}
     (sentence,) = left_out(config, NAMES)
     assert all(f" {name} (" in sentence for name in missing)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "mine"), [(MOST_PAIRS, ["all", "few"]), (MOST_PAIRS + 1, ["all", "many"])]
+)
+def test_other_exhibits_are_made_of_many_pairs_but_not_of_the_published_study(pairs, mine):
+    exhibits = {
+        "all": Exhibit(("changes",)),
+        "few": Exhibit(("changes",), published=True, of_many="none"),
+        "many": Exhibit(("changes",), of_many="only"),
+    }
+    made = of_config(exhibits, config_of([f"p{i}" for i in range(pairs)]), NAMES)
+    assert list(of_study(made, "mine")) == mine
+    assert list(of_study(made, PUBLISHED)) == ["few"]
+
+
+def test_what_many_pairs_are_not_shown_in_is_said():
+    few, many = (left_out(config_of([f"p{i}" for i in range(n)]), NAMES) for n in (20, 21))
+    assert not any("too many" in sentence for sentence in few)
+    assert "since 21 pairs are too many to be shown one by one: figure1," in many[-1]
+    assert many[-1].endswith("in their place: lineages, distribution.")
+
+
+def test_of_many_pairs_those_with_the_largest_changes_are_shown():
+    rates = {(f"p{i}", task, "choice", "ece"): i / 10 for i in range(1, 23) for task in "tu"}
+    changes = make_changes(rates | {("p1", "t", "choice", "ece"): -9.0})
+    primary = Primary("ece", "choice")
+    largest, said = head_of(Exhibit(("changes",), of_many="largest"), {"changes": changes}, primary)
+    assert set(changes["pair"]) - set(largest["changes"]["pair"]) == {"p2", "p3"}
+    assert "Of 22 pairs, those 20 are shown" in said[0]
+    first, said = head_of(Exhibit(("changes",), of_many="first"), {"changes": changes}, primary)
+    assert first["changes"].groupby("task")["pair"].nunique().tolist() == [20, 20]
+    assert "p1" not in set(first["changes"].loc[first["changes"]["task"] == "t", "pair"])
+    of_all = head_of(Exhibit(("changes",)), {"changes": changes}, primary)
+    assert of_all == ({"changes": changes}, [])
+    few = changes[changes["pair"].isin([f"p{i}" for i in range(20)])]
+    assert head_of(Exhibit(("changes",), of_many="largest"), {"changes": few}, primary)[1] == []
 
 
 def test_a_figure_is_made_for_each_of_its_values():

@@ -17,7 +17,7 @@ from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures import ranks, reliability, style
 from alignment_calibration.report.figures.change_rates import draw as draw_change_rates
 from alignment_calibration.report.registry import FIGURES
-from alignment_calibration.report.tidy import frames_of, shown_first
+from alignment_calibration.report.tidy import frames_of, head_of, shown_first
 from alignment_calibration.study.settings import USUAL, Resampling
 from alignment_calibration.study.vocabulary import METHODS, Method
 from tests.support.made_changes import make_changes
@@ -27,7 +27,7 @@ from tests.support.simulation import SETTINGS
 #: Figures that a study has one of.
 SINGLE = [name for name, figure in FIGURES.items() if not figure.each]
 #: Those whose panels the paper chose, or that are not by method.
-PAPERS_OWN = {"figure1", "figure2", "multiverse"}
+PAPERS_OWN = {"figure1", "figure2", "multiverse", "lineages"}
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 RESAMPLING = Resampling(seed=0, resamples=50)
 
@@ -37,7 +37,9 @@ def module(name):
 
 
 def draw(name, study):
-    return module(name).draw(*frames_of(FIGURES[name], study), **shown_first(FIGURES[name], USUAL))
+    figure = FIGURES[name]
+    head, _ = head_of(figure, study, USUAL)
+    return module(name).draw(*frames_of(figure, head), **shown_first(figure, USUAL))
 
 
 def predictions(sharpness, questions=200, seed=0):
@@ -122,6 +124,31 @@ def check_page(figure):
 @pytest.mark.parametrize("name", SINGLE)
 def test_page_is_tidy(name, pairs, tasks):
     check_page(draw(name, make_study(pairs, tasks)))
+
+
+@pytest.fixture(scope="module")
+def many_pairs():
+    return make_study(150, 6)
+
+
+#: But for ladders: there a pair is a line, and a study of many pairs may have a few ladders.
+OF_MANY = [name for name in SINGLE if FIGURES[name].fits(150) and name != "ladders"]
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+def test_page_of_many_pairs_is_tidy(name, many_pairs):
+    check_page(draw(name, many_pairs))
+
+
+def test_the_largest_changes_and_the_lineages_are_named(many_pairs):
+    of_pairs = USUAL.holds(many_pairs["pair_effects"])
+    means = many_pairs["pair_effects"][of_pairs].set_index("pair")["mean_change"].abs()
+    words = words_of(draw("lineages", many_pairs))
+    assert all(pair in words for pair in means.nlargest(20).index)
+    assert "Llama-2-7b-base (8)" in words  # itself and seven further tunings of its base
+    alone = make_study(30, 2)
+    alone["metrics"]["model"] = alone["metrics"]["pair"] + alone["metrics"]["stage"]
+    assert "all pairs (30)" in words_of(draw("lineages", alone))
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])

@@ -440,3 +440,14 @@ def test_a_method_that_is_added_is_tabulated(name, monkeypatch):
     methods = [*DEFAULT_METHODS, "continuation_mean"]
     text = markdown(make_table(name, make_study(3, 2, methods=methods), USUAL))
     assert "continuation_mean" in text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, table in TABLES.items() if table.of_many in ("largest", "first")]
+)
+def test_of_many_pairs_people_get_the_head_and_the_data_hold_all(name):
+    table = make_table(name, make_study(40, 2), USUAL)
+    assert "Of 40 pairs" in table.notes[0]
+    assert max(len(section.rows) for section in table.sections) <= 20 * 2 * 2  # tasks, stages
+    if "pair" in table.data:
+        assert table.data["pair"].nunique() == 40

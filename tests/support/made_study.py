@@ -73,7 +73,7 @@ DEFAULT_METHODS = ("continuation_sum", "continuation_min", "choice")
 def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
     """Frames by file name; base and aligned errors drawn from Beta distributions."""
     random = np.random.default_rng(seed)
-    pair_names, task_names = PAIRS[:pairs], TASKS[:tasks]
+    pair_names, task_names = pair_slugs(pairs), TASKS[:tasks]
     cells = pd.DataFrame(
         itertools.product(pair_names, task_names, methods, ("accuracy", *ERRORS)),
         columns=["pair", "task", "method", "metric"],
@@ -124,11 +124,18 @@ def make_study(pairs=3, tasks=4, methods=DEFAULT_METHODS, seed=0):
     }
 
 
+def pair_slugs(pairs):
+    """The first of PAIRS; then those of further tunings of the same bases."""
+    further = (f"{PAIRS[i % len(PAIRS)]}-tuned-{i // len(PAIRS)}" for i in range(pairs))
+    return [*PAIRS[:pairs], *itertools.islice(further, len(PAIRS), None)]
+
+
 def _metrics(changes):
+    models = {"base": changes["pair"].str.replace(r"-tuned-\d+", "", regex=True)}
     frames = [
         changes.assign(
             stage=stage,
-            model=changes["pair"] + f"-{stage}",
+            model=models.get(stage, changes["pair"]) + f"-{stage}",
             value=changes[stage],
             debiased=changes[stage] - 0.01,
             ci_low=changes[stage] - 0.01,

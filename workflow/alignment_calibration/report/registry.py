@@ -11,13 +11,21 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 #: The study of the published numbers. (No config may use its name.)
 PUBLISHED: Final = "published"
 
 #: What is read beside the tidy files of a study: the published changes as they were printed.
 AS_PUBLISHED: Final = "as_published"
+
+#: A study of more pairs than these does not show them one by one: as many marks can be told apart.
+MOST_PAIRS: Final = 20
+
+#: What becomes of a figure or table where pairs are that many: it shows `all`, since it does not
+#: grow with them; those with the `largest` changes (`tidy.head_of`); the `first` ranks; or it is
+#: made of `none` such study, or of such studies `only`.
+OfMany = Literal["all", "largest", "first", "none", "only"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Exhibit:
             functions as the keyword `primary`).
         any_of: sets of methods and metrics, of which a study must have one whole.
         pairs: the fewest that it can show.
+        of_many: what it shows of a study of more than MOST_PAIRS pairs.
     """
 
     reads: tuple[str, ...]
@@ -48,12 +57,20 @@ class Exhibit:
     primary: bool = False
     any_of: tuple[tuple[str, ...], ...] = ()
     pairs: int = 1
+    of_many: OfMany = "all"
+
+    def fits(self, pairs: int) -> bool:
+        """Whether it is made of a study of so many pairs, if that has the numbers."""
+        return self.of_many != ("none" if pairs > MOST_PAIRS else "only")
 
 
 FIGURES: Final = {
     "headline": Exhibit(("alignment_effects",), primary=True),
     "figure1": Exhibit(
-        ("changes",), published=True, any_of=(("ece", "continuation_sum"), ("ece", "choice"))
+        ("changes",),
+        published=True,
+        any_of=(("ece", "continuation_sum"), ("ece", "choice")),
+        of_many="none",
     ),
     "figure2": Exhibit(
         ("changes",),
@@ -64,46 +81,64 @@ FIGURES: Final = {
             ("sce_ovr", "continuation_min"),
             ("sce_ovr", "choice"),
         ),
+        of_many="none",
     ),
-    "figure2_sce": Exhibit(("changes",), any_of=(("sce_ovr",), ("sce",))),
+    "figure2_sce": Exhibit(("changes",), any_of=(("sce_ovr",), ("sce",)), of_many="none"),
+    "lineages": Exhibit(("pair_effects", "metrics"), primary=True, of_many="only"),
+    "distribution": Exhibit(
+        ("changes",), any_of=(("ece",), ("sce_ovr",), ("sce",), ("accuracy",)), of_many="only"
+    ),
     "ranks": Exhibit(
         ("changes", "rank_probabilities"),
         optional=("rank_probabilities",),
         published=True,
         any_of=(("ece",), ("sce_ovr",)),
         pairs=2,
+        of_many="largest",
     ),
     "accuracy_calibration": Exhibit(
         ("changes",),
         published=True,
         any_of=(("accuracy", "ece"), ("accuracy", "sce_ovr"), ("accuracy", "sce")),
+        of_many="none",
     ),
     "ladders": Exhibit(("stages",), needs="ladders"),
-    "map_parts": Exhibit(("map_parts", "map_effects"), primary=True),
-    "temperature": Exhibit(("remedies",), any_of=(("ece",),)),
+    "map_parts": Exhibit(("map_parts", "map_effects"), primary=True, of_many="largest"),
+    "temperature": Exhibit(("remedies",), any_of=(("ece",),), of_many="largest"),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
-    "reliability": Exhibit(("reliability", "metrics"), each=("pair", "method")),
-    "option_order": Exhibit(("option_order",), each=("pair",), any_of=(("choice_cyclic",),)),
+    "reliability": Exhibit(("reliability", "metrics"), each=("pair", "method"), of_many="none"),
+    "option_order": Exhibit(
+        ("option_order",), each=("pair",), any_of=(("choice_cyclic",),), of_many="none"
+    ),
 }
 
 TABLES: Final = {
-    "headline": Exhibit(("alignment_effects", "pair_effects", "map_effects"), primary=True),
-    "changes": Exhibit(("changes",), published=True, primary=True),
-    "ranks": Exhibit(("changes", "rank_agreement", "rank_correlations"), published=True, pairs=2),
+    "headline": Exhibit(
+        ("alignment_effects", "pair_effects", "map_effects"), primary=True, of_many="largest"
+    ),
+    "changes": Exhibit(("changes",), published=True, primary=True, of_many="largest"),
+    "ranks": Exhibit(
+        ("changes", "rank_agreement", "rank_correlations"),
+        published=True,
+        pairs=2,
+        of_many="first",
+    ),
     "claims": Exhibit(
         ("changes", "rank_agreement", "estimates", "rates_by_method"),
         optional=("estimates", "rates_by_method"),
         published=True,
     ),
     "ladders": Exhibit(("trends", "steps"), needs="ladders"),
-    "models": Exhibit(("metrics",), primary=True),
-    "map_parts": Exhibit(("map_parts", "map_effects")),
-    "decomposition": Exhibit(("decomposition",)),
-    "remedies": Exhibit(("remedies",), any_of=(("ece",), ("sce",))),
-    "option_order": Exhibit(("option_order",), any_of=(("choice_cyclic",),)),
-    "letter_parts": Exhibit(("letter_parts",), any_of=(("choice", "choice_raw"),)),
+    "models": Exhibit(("metrics",), primary=True, of_many="largest"),
+    "map_parts": Exhibit(("map_parts", "map_effects"), of_many="largest"),
+    "decomposition": Exhibit(("decomposition",), of_many="largest"),
+    "remedies": Exhibit(("remedies",), any_of=(("ece",), ("sce",)), of_many="largest"),
+    "option_order": Exhibit(("option_order",), any_of=(("choice_cyclic",),), of_many="largest"),
+    "letter_parts": Exhibit(
+        ("letter_parts",), any_of=(("choice", "choice_raw"),), of_many="largest"
+    ),
     "comparison": Exhibit(("changes", AS_PUBLISHED)),
     "table_1": Exhibit(("changes",), own=False, published=True),
     "audit": Exhibit(("audit", "changes"), own=False, published=True),
@@ -120,8 +155,9 @@ def of_config(
     exhibits: Mapping[str, Exhibit], config: Mapping[str, Any], published: Names
 ) -> dict[str, Exhibit]:
     """Those that can be made of a study with this config, or of the published one, by name."""
+    pairs = len(config["pairs"])
     can = {
-        name: replace(each, own=each.own and not lack(each, config, published))
+        name: replace(each, own=each.own and each.fits(pairs) and not lack(each, config, published))
         for name, each in exhibits.items()
     }
     return {name: each for name, each in can.items() if each.own or each.published}
@@ -150,14 +186,29 @@ def lack(exhibit: Exhibit, config: Mapping[str, Any], published: Names) -> str:
 
 
 def left_out(config: Mapping[str, Any], published: Names) -> list[str]:
-    """A sentence that lists the figures and tables which a study has no numbers for, if any."""
-    reasons = {
-        name: lack(each, config, published) for name, each in (TABLES | FIGURES).items() if each.own
+    """Sentences that list the figures and tables which a study has no numbers for, if any.
+
+    And those which it has too many pairs for.
+    """
+    usual = {
+        name: each
+        for name, each in (TABLES | FIGURES).items()
+        if each.own and each.of_many != "only"
     }
+    reasons = {name: lack(each, config, published) for name, each in usual.items()}
     named = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
-    if not named:
-        return []
-    return [f"Left out, since this study has no numbers for them: {', '.join(named)}."]
+    pairs = len(config["pairs"])
+    crowded = [n for n, each in usual.items() if not reasons[n] and not each.fits(pairs)]
+    instead = [name for name, each in FIGURES.items() if each.of_many == "only"]
+    sentences = []
+    if named:
+        sentences.append(f"Left out, since this study has no numbers for them: {', '.join(named)}.")
+    if crowded:
+        sentences.append(
+            f"Left out, since {pairs} pairs are too many to be shown one by one: "
+            f"{', '.join(crowded)}; in their place: {', '.join(instead)}."
+        )
+    return sentences
 
 
 def of_study(exhibits: Mapping[str, Exhibit], study: str) -> dict[str, Exhibit]:

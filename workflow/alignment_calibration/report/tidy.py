@@ -1,6 +1,6 @@
 """What figures and tables read: the tidy files of a study, and the published changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from alignment_calibration.contract import TIDY
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.reference.published import read_published
-from alignment_calibration.report.registry import AS_PUBLISHED, Exhibit
+from alignment_calibration.report.registry import AS_PUBLISHED, MOST_PAIRS, Exhibit
 from alignment_calibration.study.settings import Primary
 
 Frames = Mapping[str, pd.DataFrame]
@@ -49,3 +49,57 @@ def frames_of(
             frame = frame[frame[column] == value]
         found.append(frame)
     return found
+
+
+def head_of(exhibit: Exhibit, frames: Frames, primary: Primary) -> tuple[Frames, list[str]]:
+    """What a figure or table shows one by one, and of many pairs the sentence that says which.
+
+    Args:
+        frames: all that were read, `changes` among them.
+        primary: the analysis by which changes are large.
+
+    Returns:
+        The frames, with fewer rows if there are more than MOST_PAIRS pairs; a note, or none.
+    """
+    pairs = frames["changes"]["pair"].nunique()
+    if exhibit.of_many not in _HEADS or pairs <= MOST_PAIRS:
+        return frames, []
+    head, said = _HEADS[exhibit.of_many](frames, primary)
+    return head, [f"Of {pairs} pairs, {said}."]
+
+
+def largest_changes(changes: pd.DataFrame, primary: Primary) -> list[str]:
+    """The MOST_PAIRS pairs whose change, in the mean over tasks, is farthest from 0, in order.
+
+    Args:
+        changes: rows with `pair`, `method`, `metric`, `change`; only the primary analysis counts.
+    """
+    means = changes[primary.holds(changes)].groupby("pair")["change"].mean().abs()
+    return list(means.dropna().sort_values(ascending=False, kind="stable").index[:MOST_PAIRS])
+
+
+def _largest(frames: Frames, primary: Primary) -> tuple[Frames, str]:
+    """Rows of the pairs with the largest changes."""
+    pairs = largest_changes(frames["changes"], primary)
+    return {
+        name: frame[frame["pair"].isin(pairs)] if "pair" in frame else frame
+        for name, frame in frames.items()
+    }, (
+        f"those {len(pairs)} are shown whose change of {primary.metric} under {primary.method} is "
+        "the largest (up or down, mean over tasks); means and the CSV files are of all"
+    )
+
+
+def _first(frames: Frames, _: Primary) -> tuple[Frames, str]:
+    """Rows of the first ranks."""
+    changes = frames["changes"]
+    return {
+        **frames,
+        "changes": changes[changes["rank"].le(MOST_PAIRS).fillna(False)],
+    }, f"the first {MOST_PAIRS} ranks are shown; the CSV file is of all"
+
+
+_HEADS: Mapping[str, Callable[[Frames, Primary], tuple[Frames, str]]] = {
+    "largest": _largest,
+    "first": _first,
+}

@@ -8,7 +8,7 @@ from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures.style import write_figure
 from alignment_calibration.report.html import write_with_caption
 from alignment_calibration.report.registry import FIGURES
-from alignment_calibration.report.tidy import frames_of, read_tidy, shown_first
+from alignment_calibration.report.tidy import frames_of, head_of, read_tidy, shown_first
 from alignment_calibration.study.settings import Primary
 
 
@@ -41,9 +41,11 @@ def write_figures(
     outputs = zip(pages, pdfs, pngs, captions, htmls, strict=True)
     for (name, *values), pdf, png, caption, html in outputs:
         module = importlib.import_module(f"alignment_calibration.report.figures.{name}")
-        shown = frames_of(FIGURES[name], frames, values)
-        first = shown_first(FIGURES[name], primary)
-        write_figure(module.draw(*shown, **first), pdf, png)
-        write_caption(template_of[name], module.numbers(*shown, **first), caption, notes)
+        exhibit = FIGURES[name]
+        head, said = head_of(exhibit, frames, primary)
+        first = shown_first(exhibit, primary)
+        write_figure(module.draw(*frames_of(exhibit, head, values), **first), pdf, png)
+        numbers = module.numbers(*frames_of(exhibit, frames, values), **first)
+        write_caption(template_of[name], numbers, caption, [*said, *notes])
         write_with_caption(html, caption, png)
         print(png)

@@ -8,7 +8,7 @@ from pathlib import Path
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables.formats import write_table
 from alignment_calibration.report.tables.table import Table
-from alignment_calibration.report.tidy import Frames, frames_of, read_tidy, shown_first
+from alignment_calibration.report.tidy import Frames, frames_of, head_of, read_tidy, shown_first
 from alignment_calibration.study.settings import Primary
 
 
@@ -40,8 +40,19 @@ def write_tables(
 
 
 def make_table(name: str, frames: Frames, primary: Primary) -> Table:
-    """The table of this name in the registry, of the frames that it reads."""
+    """The table of this name in the registry, of the frames that it reads.
+
+    Of many pairs its sections show some and its notes say which; its data are of all.
+    """
     module = importlib.import_module(f"alignment_calibration.report.tables.{name}")
-    frames_read = frames_of(TABLES[name], frames)
-    made: Table = module.table(*frames_read, **shown_first(TABLES[name], primary))
-    return made
+    exhibit = TABLES[name]
+
+    def of(given: Frames) -> Table:
+        made: Table = module.table(*frames_of(exhibit, given), **shown_first(exhibit, primary))
+        return made
+
+    head, said = head_of(exhibit, frames, primary)
+    whole = of(frames)
+    return (
+        replace(whole, sections=of(head).sections, notes=(*said, *whole.notes)) if said else whole
+    )
