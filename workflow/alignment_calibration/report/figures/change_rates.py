@@ -53,9 +53,12 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
         columns = len(shown) if len(shown) < 4 or tall else math.ceil(len(shown) / 2)
         columns = columns if len(shown) <= _MOST_IN_TWO_LINES else 4
         lines = math.ceil(len(shown) / columns)
-        legend = 0.16 * math.ceil(len(marks) / 4) + (0.25 if missing else 0)
+        width = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
+        words = _not_shown(missing, width)
+        legend = 0.16 * math.ceil(len(marks) / (4 if columns > 1 else 2))
+        legend += 0.13 * len(words)
         height = min(height, (style.PAGE_HEIGHT - legend) / lines - _AROUND)
-        size = (style.TWO_COLUMNS, lines * (height + _AROUND) + legend)
+        size = (width, lines * (height + _AROUND) + legend)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False).flat
         for axes, (metric, method) in zip(grid, shown, strict=False):
@@ -67,19 +70,21 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
             axes.set_title(f"{name}\n{style.method_name(method)}")
         for axes in list(grid)[len(shown) :]:
             axes.set_axis_off()
-        if missing:
-            figure.suptitle(_not_shown(missing), fontsize=6.5, color=style.GREY)
+        if words:
+            figure.suptitle("\n".join(words), fontsize=6.5, color=style.GREY)
         style.pair_legend(figure, marks)
     return figure
 
 
-def _not_shown(missing: Sequence[Panel]) -> str:
-    """In words, the panels for which the study has no numbers."""
+def _not_shown(missing: Sequence[Panel], width: float) -> list[str]:
+    """In lines of words, the panels for which the study has no numbers."""
+    if not missing:
+        return []
     methods: dict[str, list[str]] = {}
     for metric, method in missing:
         methods.setdefault(style.metric_name(metric), []).append(style.method_name(method))
     parts = [f"{metric} under {'; '.join(names)}" for metric, names in methods.items()]
-    return textwrap.fill(f"Not in this study: {'. '.join(parts)}.", 100)
+    return textwrap.wrap(f"Not in this study: {'. '.join(parts)}.", int(16 * width))
 
 
 def numbers(changes: pd.DataFrame, panels: Sequence[Panel]) -> dict[str, Any]:
