@@ -215,7 +215,8 @@ def _scale(axes: Axes, percent: pd.DataFrame, columns: int, logarithmic: bool) -
     reach = max(-left, right)
     decades = [10.0**k for k in range(2, 12) if 10.0**k <= reach]
     if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
-        decades.append(_LOGARITHMIC_FROM if reach >= _LOGARITHMIC_FROM else 2 * _LINEAR_TO)
+        near = reach < _LOGARITHMIC_FROM and columns < 3  # in narrow panels it has no room
+        decades.append(2 * _LINEAR_TO if near else _LOGARITHMIC_FROM)
     every = math.ceil(len(decades) / (1 if columns > 3 else 3))
     ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
     axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
