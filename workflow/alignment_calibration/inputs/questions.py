@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import pyarrow as pa
 
 from alignment_calibration.contract.scoring import QUESTIONS
-from alignment_calibration.errors import UserError, one_line, shown
+from alignment_calibration.errors import UserError, one_line, shorten, shown
 from alignment_calibration.files.parquet import read_digest, write_parquet
 from alignment_calibration.inputs.chats import written_chat
 from alignment_calibration.inputs.library import Library
@@ -193,8 +193,8 @@ def _no_column(
         if isinstance(text, str) and concerned(text):
             absent = sorted(columns_in(text).difference(task.features))
             if absent:
-                columns = ", ".join(task.features)
-                return f"{field} is {shown(text)}: no column {absent[0]!r}; columns: {columns}"
+                name, columns = shorten(absent[0]), shorten(", ".join(task.features), 300)
+                return f"{field} is {shown(text)}: no column {name!r}; columns: {columns}"
     return None
 
 
