@@ -178,7 +178,8 @@ def test_other_exhibits_are_made_of_many_pairs_but_not_of_the_published_study(pa
 def test_what_many_pairs_are_not_shown_in_is_said():
     few, many = (left_out(config_of([f"p{i}" for i in range(n)]), NAMES) for n in (20, 21))
     assert not any("too many" in sentence for sentence in few)
-    assert "since 21 pairs are too many to be shown one by one: figure1," in many[-1]
+    assert "Figures left out, since 21 pairs are too many to be shown one by one: " in many[-1]
+    assert " figure1, figure2, figure2_sce, accuracy_calibration, " in many[-1]
     assert many[-1].endswith("in their place: lineages, distribution.")
 
 

@@ -186,10 +186,7 @@ def lack(exhibit: Exhibit, config: Mapping[str, Any], published: Names) -> str:
 
 
 def left_out(config: Mapping[str, Any], published: Names) -> list[str]:
-    """Sentences that list the figures and tables which a study has no numbers for, if any.
-
-    And those which it has too many pairs for.
-    """
+    """Sentences that list what a study has no numbers for, and what it has too many pairs for."""
     usual = {
         name: each
         for name, each in (TABLES | FIGURES).items()
@@ -198,14 +195,14 @@ def left_out(config: Mapping[str, Any], published: Names) -> list[str]:
     reasons = {name: lack(each, config, published) for name, each in usual.items()}
     named = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
     pairs = len(config["pairs"])
-    crowded = [n for n, each in usual.items() if not reasons[n] and not each.fits(pairs)]
+    crowded = [n for n in usual if n in FIGURES and not FIGURES[n].fits(pairs) and not reasons[n]]
     instead = [name for name, each in FIGURES.items() if each.of_many == "only"]
     sentences = []
     if named:
         sentences.append(f"Left out, since this study has no numbers for them: {', '.join(named)}.")
     if crowded:
         sentences.append(
-            f"Left out, since {pairs} pairs are too many to be shown one by one: "
+            f"Figures left out, since {pairs} pairs are too many to be shown one by one: "
             f"{', '.join(crowded)}; in their place: {', '.join(instead)}."
         )
     return sentences
