@@ -121,6 +121,13 @@ def test_a_wrong_column_is_named_with_those_there_are(
     assert f"{field} is " in str(error.value)
 
 
+def test_templates_in_a_list_of_options_are_refused(tmp_path: Path) -> None:
+    """lm-eval fills in a template of all options, and takes those in a list word for word."""
+    folder = folder_of_tasks(tmp_path / "tasks", doc_to_choice="['{{question}}', 'none']")
+    with pytest.raises(UserError, match=r'lists "{{question}}", which lm-eval does not fill in'):
+        ask(folder, "my_facts")
+
+
 def test_data_in_a_repository_of_the_hub_is_no_local_file() -> None:
     """lm-eval's mmlusr names files within the repository that `dataset_path` names."""
     library = Library(TASKS)

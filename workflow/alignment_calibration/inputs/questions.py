@@ -105,7 +105,8 @@ def rows_of(task: Any, limit: int | None, chat: str | None = None) -> Iterator[R
         UserError: naming the task and the question that cannot be asked.
     """
     name = task.config.task
-    if problem := _no_column(task, ("doc_to_text", "doc_to_choice"), str.isidentifier):
+    problem = _no_column(task, ("doc_to_text", "doc_to_choice"), str.isidentifier)
+    if problem := problem or _templates_in_a_list(task):
         raise UserError(f"{name}: {problem}")
     documents = list(islice(task.eval_docs, limit))
     # Zero-padded, so that questions sort by number within their task.
@@ -195,6 +196,18 @@ def _no_column(
             if absent:
                 name, columns = shorten(absent[0]), shorten(", ".join(task.features), 300)
                 return f"{field} is {shown(text)}: no column {name!r}; columns: {columns}"
+    return None
+
+
+def _templates_in_a_list(task: Any) -> str | None:
+    """A template among listed options, which lm-eval would take word for word."""
+    options = task.config.doc_to_choice
+    for option in options if isinstance(options, list) else ():
+        if isinstance(option, str) and ("{{" in option or "{%" in option):
+            return (
+                f"doc_to_choice lists {shown(option)}, which lm-eval does not fill in; "
+                "allowed: options as they are, or one template of all, as '{{[a, b]}}'"
+            )
     return None
 
 
