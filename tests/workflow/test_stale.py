@@ -214,7 +214,7 @@ def test_another_config_that_snakemake_is_told_to_overlook_is_an_error_that_name
     assert told in reading.stderr
     verified = study.run(targets=["verify"])
     assert verified.returncode != 0
-    for file in ("metrics/base", "permutations/Demo", "changes", "temperature"):
+    for file in ("metrics/base", "permutations/Demo", "changes", "remedies"):
         assert f"results/{STUDY}/{file}.parquet: {told}" in verified.stderr
     assert study.run().returncode == 0
     assert study.run(targets=["verify"]).returncode == 0
