@@ -117,6 +117,7 @@ TASKS = {
 SITE = [
     "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
     "--set-resources", "score:slurm_partition=gpu", "score_model:slurm_partition=gpu",
+    "--set-threads", "score=1", "score_model=1",  # as the local run that it is compared with
     "--slurm-no-account", "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
 ]  # fmt: skip
