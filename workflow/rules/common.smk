@@ -294,6 +294,7 @@ def given_all():
         **given_questions(*MODELS),
         **given_confidences(MODELS),
         **json.loads(rules.changes.params.origin(None))["given"],
+        **json.loads(rules.ladders.params.origin(None))["given"],
         **json.loads(rules.multiverse.params.origin(None))["given"],
         **given_aggregates(),
     }

@@ -11,7 +11,7 @@ Student's t with one degree of freedom less than questions, for the normal ones 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,23 +142,7 @@ def combined(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimat
 
 def negated(estimate: Estimate) -> Estimate:
     """The estimate of the number with the other sign."""
-    return combination([(-1.0, estimate)])
-
-
-def combination(weighted: Iterable[tuple[float, Estimate]]) -> Estimate:
-    """The weighted sum of estimates from the same questions in the same order.
-
-    Args:
-        weighted: weights, which may be negative, and estimates.
-    """
-    pairs = list(weighted)
-    return Estimate(
-        sum(weight * estimate.value for weight, estimate in pairs),
-        sum(weight * estimate.debiased for weight, estimate in pairs),
-        sum(w * (each.bias_low if w > 0 else each.bias_high) for w, each in pairs),
-        sum(w * (each.bias_high if w > 0 else each.bias_low) for w, each in pairs),
-        np.sum([weight * estimate.contributions for weight, estimate in pairs], axis=0),
-    )
+    return combined([estimate], [-1])
 
 
 def mean_over_tasks(estimates: Mapping[str, Estimate], questions: Mapping[str, int]) -> Estimate:

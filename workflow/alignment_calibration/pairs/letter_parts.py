@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.calibration.estimates import Estimate, combination
+from alignment_calibration.calibration.estimates import Estimate, combined
 from alignment_calibration.calibration.metrics.registry import select
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Floats, Predictions, read_pair
@@ -72,11 +72,12 @@ def split(
     def weighted(name: str, answer: float, format_: float) -> Estimate:
         """The sum over the four, a stage of base with the negative weight of its part."""
         sign = {stage: -1 if stage == BASE else 1 for stage in STAGES}
-        return combination(
-            ((sign[letters] * answer + sign[amount] * format_) / 2, found[name])
-            for (letters, amount), found in of.items()
-            if sign[letters] * answer + sign[amount] * format_
-        )
+        weights = {
+            (letters, amount): (sign[letters] * answer + sign[amount] * format_) / 2
+            for letters, amount in of
+        }
+        used = [key for key, weight in weights.items() if weight]
+        return combined([of[key][name] for key in used], [weights[key] for key in used])
 
     return {
         name: {
