@@ -32,6 +32,7 @@ from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import bootstrap_weights, interval, significant
 from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.map_change import split
+from alignment_calibration.pairs.map_parts import reach
 from alignment_calibration.pairs.mean_estimates import mean_over_pairs
 from alignment_calibration.pairs.paired_tests import mcnemar
 from alignment_calibration.pairs.rate_tests import rate_excess
@@ -478,6 +479,16 @@ def rest(parts):
     )
 
 
+#: Scenarios whose models have different maps.
+OTHER_MAPS = (
+    "calibrated → over",
+    "over → calibrated, .55 → .75",
+    "calibrated → over, .95",
+    "two options",
+    "five options",
+)
+
+
 def print_map(trials):
     both = "ece", "sce"
     over, more, two = tempered(0.7), tempered(0.5), tempered(0.6)
@@ -487,7 +498,13 @@ def print_map(trials):
         "under-confident, one map": (4, flattened, flattened, 0.55, 0.75, both),
         "two options, over-confident, one map": (2, two, two, 0.65, 0.85, ("ece",)),
         "over-confident → more so": (4, over, more, 0.55, 0.75, both),
-    }
+        **{
+            name: (options, tempered(base.temperature), tempered(aligned.temperature),
+                   base.accuracy, aligned.accuracy, both)
+            for name, (base, aligned, options) in SCENARIOS.items()
+            if name in OTHER_MAPS
+        },
+    }  # fmt: skip
     rows = []
     for number, (design, (options, base, aligned, low, high, names)) in enumerate(designs.items()):
         random = np.random.default_rng(10**9)
@@ -511,14 +528,15 @@ def print_map(trials):
                         for model, acc in ((base, low), (aligned, high))
                     )
                     parts = split(of_base, of_aligned, gaps)
+                    of_map = reach(parts.map, parts.with_unshared(parts.map))
                     raw = change(estimate(of_base, gaps), estimate(of_aligned, gaps)).interval()
                     held.append(
                         (
-                            holds(parts.map.interval(), 0),
-                            holds(parts.map.interval(), true.map.value),
+                            holds(of_map, 0),
+                            holds(of_map, true.map.value),
                             holds(rest(parts).interval(), rest(true).value),
                             holds(raw, 0),
-                            np.ptp(parts.map.interval()),
+                            np.ptp(of_map),
                             parts.unshared_share,
                         )
                     )

@@ -23,7 +23,9 @@ def simulated(accuracy_of, questions, seed=0):
 
 
 @pytest.mark.parametrize(
-    "accuracy_of", [lambda c: c, lambda c: c**2, lambda c: 0.25 + 0.5 * c], ids=str
+    "accuracy_of",
+    [lambda c: c, lambda c: c**2, lambda c: 0.25 + 0.5 * c],
+    ids=["calibrated", "over-confident", "flat"],
 )
 def test_curve_finds_the_accuracy(accuracy_of):
     found = curve(simulated(accuracy_of, 20_000), "task", RESAMPLING)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from alignment_calibration.calibration.bias_aware import estimate
+from alignment_calibration.calibration.drawing import WholeGroups
 from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.pairs.map_change import split
+from alignment_calibration.pairs.map_parts import reach
 from tests.support.gaussian_models import Model, answer, draw_questions, posterior, tallied
 
 
@@ -103,3 +105,33 @@ def test_another_map_at_the_same_accuracy_is_found():
     parts = split_of(base, aligned, "ece")
     assert parts.map.interval()[0] > 0
     assert parts.map.value > abs(parts.confidences.value)
+
+
+@pytest.mark.parametrize("temperatures", [(1.0, 0.6), (0.6, 1.0)])
+def test_few_questions_do_not_hide_another_map(temperatures):
+    # Of 200 questions most options' bins have too few predictions to be compared.
+    large = draw_questions(np.random.default_rng(0), 100_000)
+    base, aligned = (Model(a, t) for a, t in zip((0.55, 0.7), temperatures, strict=True))
+    random = np.random.default_rng(1)
+    true = split_of(answer(random, large, base), answer(random, large, aligned), "sce").map.value
+    held = []
+    for seed in range(150):
+        random = np.random.default_rng([7, seed])
+        asked = draw_questions(random, 200)
+        parts = split_of(answer(random, asked, base), answer(random, asked, aligned), "sce")
+        low, high = reach(parts.map, parts.with_unshared(parts.map))
+        held.append(low <= true <= high)
+    assert np.mean(held) >= 0.93
+
+
+def test_groups_of_one_question_are_questions():
+    random = np.random.default_rng(4)
+    asked = draw_questions(random, 2000)
+    base, aligned = (tallied(answer(random, asked, Model(0.6, t)), "sce") for t in (1.0, 0.5))
+    one_by_one, grouped = (
+        split(base[0], aligned[0], base[1], drawing=drawing)
+        for drawing in (None, WholeGroups(np.arange(2000)))
+    )
+    for part in ("map", "confidences", "unshared"):
+        ends = [np.array(getattr(parts, part).interval()) for parts in (one_by_one, grouped)]
+        assert ends[1] == pytest.approx(ends[0], abs=0.02 * np.ptp(ends[0]))

@@ -22,7 +22,7 @@ def found(tmp_path_factory):
     for stage, predictions in zip(("base", "aligned"), pair, strict=True):
         write_confidences(root / f"{stage}.parquet", predictions)
     base, aligned = ({"one": root / f"{stage}.parquet"} for stage in ("base", "aligned"))
-    parts = map_parts("pair", base, aligned, SETTINGS)
+    parts = map_parts("pair", base, aligned, SETTINGS, "questions")
     effects = map_effects([*parts, *(part._replace(pair="copy") for part in parts)])
     write_frame(root / "effects.parquet", effects, MAP_EFFECTS)
     frame = parts_frame(parts)

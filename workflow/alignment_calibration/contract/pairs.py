@@ -378,7 +378,8 @@ DECOMPOSITION: Final = table(
 )
 
 MAP_PARTS: Final = table(
-    "A part of a change of ece or sce that adds up to it, of a pair, task and method",
+    "A part of a change of ece or sce that adds up to it, of a pair, task and method; intervals of "
+    "`map` and `confidences` reach from none to all of `unshared`, which could be of either",
     {
         **keys("pair", "task", "method", "metric"),
         "part": Column(

@@ -36,8 +36,7 @@ def write_explanations(
         pairs: `base` and `aligned` model of each pair.
         metrics: names in the registry.
         settings: of the binned metrics.
-        resample: how the questions were drawn, by name in `drawing.DRAWINGS`; but for map parts,
-            which take them one by one.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
         outputs: Parquet files `remedies`, `decomposition`, `map_parts`, `map_effects` and
             `sce_audit`.
 
@@ -49,7 +48,7 @@ def write_explanations(
         base, aligned = (confidences[models[stage]] for stage in STAGES)
         remedies.append(remedy_effects(pair, base, aligned, metrics, settings, resample))
         decompositions.append(decompose_pair(pair, base, aligned, metrics, settings, resample))
-        parts += map_parts(pair, base, aligned, settings)
+        parts += map_parts(pair, base, aligned, settings, resample)
     audits = [audit(model, confidences[model], settings, resample) for model in sorted(confidences)]
     write_frame(outputs["remedies"], pd.concat(remedies), REMEDY_EFFECTS)
     write_frame(outputs["decomposition"], pd.concat(decompositions), DECOMPOSITION)

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment_calibration.calibration.bias_aware import KAPPA, AddedGaps, added_gaps, bias_of
-from alignment_calibration.calibration.estimates import Estimate, contributions
+from alignment_calibration.calibration.drawing import Drawing
+from alignment_calibration.calibration.estimates import Estimate, combined, contributions
 from alignment_calibration.calibration.metrics.gaps import Gaps
 from alignment_calibration.calibration.metrics.tallies import Columns
 from alignment_calibration.calibration.predictions import Floats, Integers
@@ -52,8 +53,23 @@ class Split:
     unshared: Estimate
     unshared_share: float
 
+    def with_unshared(self, part: Estimate) -> Estimate:
+        """A part if all that the models do not share were of it.
 
-def split(base: Columns, aligned: Columns, gaps: Gaps, kappa: float = KAPPA) -> Split:
+        How much of that is another map, and how much other confidences, cannot be seen: few
+        questions leave much of a change there. An interval that is to hold the part that more
+        questions would show reaches from none to all of it.
+        """
+        return combined((part, self.unshared), (1, 1))
+
+
+def split(
+    base: Columns,
+    aligned: Columns,
+    gaps: Gaps,
+    kappa: float = KAPPA,
+    drawing: Drawing | None = None,
+) -> Split:
     """Split the change of an L1 error.
 
     Args:
@@ -61,8 +77,9 @@ def split(base: Columns, aligned: Columns, gaps: Gaps, kappa: float = KAPPA) -> 
             bins*: equal-mass ones are those of both models' predictions together.
         gaps: which fields of the tally they lie between.
         kappa: how many standard errors the true gap of a bin may lie from the one seen.
+        drawing: how the questions were drawn; None for one by one.
     """
-    of = [added_gaps(columns, gaps) for columns in (base, aligned)]
+    of = [added_gaps(columns, gaps, drawing) for columns in (base, aligned)]
     slices, bin_of = _slices(of)
     models = [_slice(*of_model, bin_of) for of_model in zip(of, slices, strict=True)]
     before, after = models
@@ -131,7 +148,8 @@ class _Sliced:
         predictions: shape (s,); number in the slice.
         weight: shape (s,); share of the error's predictions.
         gap: shape (s,); mean gap with the sign of its bin's: positive, but for noise.
-        variance: shape (s,); of the mean gap.
+        variance: shape (s,); of the mean gap, if questions are drawn one by one.
+        one_more: shape (s,); how much of that one prediction more adds (`AddedGaps.one_more`).
         sign: shape (s,); of the bin's gap.
     """
 
@@ -142,11 +160,34 @@ class _Sliced:
     weight: Floats
     gap: Floats
     variance: Floats
+    one_more: Floats
     sign: Floats
 
     def by_bin(self, values: Floats) -> Floats:
         """Sums over the slices of each bin."""
         return np.asarray(np.bincount(self.bins, values), dtype=np.float64)
+
+    def by_question(self, coefficients: Floats) -> Floats:
+        """What each slot adds to the error of Σ coefficient · gap, shape (N, S)."""
+        share = np.maximum(self.predictions, 1) / len(self.slices)
+        residuals = self.of.unscaled * self.sign[self.slices] - self.gap[self.slices] * self.of.kept
+        # As in a sample variance: residuals are too small by what the mean takes.
+        correction = np.sqrt(self.predictions / np.maximum(self.predictions - 1, 1))
+        return np.asarray((coefficients * correction / share)[self.slices] * residuals)
+
+    def covariances(self, first: Floats, second: Floats) -> Floats:
+        """Of Σ first · gap and Σ second · gap over the slices of each bin."""
+        if self.of.drawing is None:
+            return self.by_bin(first * second * self.variance)
+        questions = np.arange(len(self.slices))[:, None]
+        units = []
+        for coefficients in (first, second):
+            added = np.zeros((len(self.slices), self.bins[-1] + 1))
+            np.add.at(added, (questions, self.bins[self.slices]), self.by_question(coefficients))
+            units.append(self.of.drawing.units(added))
+        return np.asarray(
+            (units[0] * units[1]).sum(axis=0) + self.by_bin(first * second * self.one_more)
+        )
 
 
 def _slice(of: AddedGaps, slices: Integers, bins: Integers) -> _Sliced:
@@ -159,11 +200,11 @@ def _slice(of: AddedGaps, slices: Integers, bins: Integers) -> _Sliced:
     gap = sums(of.unscaled) / once
     squares = np.maximum(sums(of.unscaled**2) / once - gap**2, 0)
     expected = sums(of.expected) / once
-    # With one prediction more, as in `AddedGaps.one_more`.
-    variance = (squares + expected * (1 - expected) / once) / once
+    one_more = expected * (1 - expected) / once**2
     weight = predictions * np.append(of.scale, 0)[bins] / len(of.bins)
     sign = np.sign(np.bincount(bins, weight * gap))[bins]
-    return _Sliced(of, slices, bins, predictions, weight, sign * gap, variance, sign)
+    variance = squares / once + one_more
+    return _Sliced(of, slices, bins, predictions, weight, sign * gap, variance, one_more, sign)
 
 
 def _part(
@@ -186,26 +227,21 @@ def _part(
     influence = np.zeros(len(models[0].slices))
     for model, of_gap, of_weight in zip(models, by_gap, by_weight, strict=True):
         value += float(of_gap @ model.gap)
-        variance = model.by_bin(model.weight**2 * model.variance)
-        covariance = model.by_bin(of_gap * model.weight * model.variance)
+        variance = model.covariances(model.weight, model.weight)
+        covariance = model.covariances(of_gap, model.weight)
         slope = np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 0)
         absolute = np.abs(model.by_bin(model.weight * model.gap))
         bias = bias_of(slope, absolute, np.sqrt(variance), kappa)
         taken_off, bias_low, bias_high = np.add((taken_off, bias_low, bias_high), bias)
         influence += _influence(model, of_gap, of_weight)
-    return Estimate(
-        value, value - taken_off, float(bias_low), float(bias_high), contributions(influence)
-    )
+    contributed = contributions(influence, models[0].of.drawing)
+    return Estimate(value, value - taken_off, float(bias_low), float(bias_high), contributed)
 
 
 def _influence(model: _Sliced, by_gap: Floats, by_weight: Floats) -> Floats:
     """What each question adds to the error of a sum of which these are the derivatives."""
     of, slices = model.of, model.slices
-    share = np.maximum(model.predictions, 1) / len(slices)
-    residuals = of.unscaled * model.sign[slices] - model.gap[slices] * of.kept
-    # As in a sample variance: residuals are too small by what the mean takes.
-    residuals *= np.sqrt(model.predictions / np.maximum(model.predictions - 1, 1))[slices]
-    of_gaps = ((by_gap / share)[slices] * residuals).sum(axis=1)
     scale = np.append(of.scale, 0)[model.bins]
     terms = model.by_bin(by_weight * model.weight)[:-1]
-    return np.asarray(of_gaps + of.influence((by_weight * scale)[slices] * of.kept, terms))
+    of_weights = of.influence((by_weight * scale)[slices] * of.kept, terms)
+    return np.asarray(model.by_question(by_gap).sum(axis=1) + of_weights)

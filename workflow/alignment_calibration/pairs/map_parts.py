@@ -17,7 +17,7 @@ from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import read_pair
 from alignment_calibration.contract.pairs import MAP_EFFECTS, MAP_PARTS
 from alignment_calibration.pairs.map_change import split
-from alignment_calibration.pairs.mean_estimates import mean_over_pairs
+from alignment_calibration.pairs.mean_estimates import PairMean, mean_over_pairs
 from alignment_calibration.study.settings import Settings
 
 #: The errors that are split, both in equal-width bins, which are the same for both models.
@@ -28,7 +28,11 @@ CONTRAST: Final = ["metric", "method", "task", "pair"]
 
 
 class Part(NamedTuple):
-    """A part of the change of one contrast, or the whole."""
+    """A part of the change of one contrast, or the whole.
+
+    `with_unshared` is the part if all that the models do not share were of it; of the whole, and of
+    what they do not share, it is the part itself.
+    """
 
     pair: str
     task: str
@@ -36,6 +40,7 @@ class Part(NamedTuple):
     metric: str
     part: str
     found: Estimate
+    with_unshared: Estimate
     unshared_share: float
 
 
@@ -44,6 +49,7 @@ def map_parts(
     base: Mapping[str, str | Path],
     aligned: Mapping[str, str | Path],
     settings: Settings,
+    resample: str,
 ) -> list[Part]:
     """Split the changes of one pair.
 
@@ -51,28 +57,34 @@ def map_parts(
         pair: slug.
         base, aligned: confidences file of each task.
         settings: of the bins.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Raises:
         UserError: if the models did not answer the same questions, or a file is damaged.
     """
     parts = []
     for task in base:
-        for method, answers in read_pair(base[task], aligned[task]).items():
+        for method, answers in read_pair(base[task], aligned[task], resample).items():
             models = [of_model.predictions for of_model in answers]
             for name, gaps in SPLIT.items():
                 tally = METRICS[name].tally
                 assert tally is not None
                 before, after = (tally(model, settings, model) for model in models)
-                found = split(before, after, gaps)
+                drawing = models[0].drawing
+                found = split(before, after, gaps, drawing=drawing)
+                base_error, aligned_error = (
+                    estimate(of, gaps, drawing=drawing) for of in (before, after)
+                )
+                whole = change(base_error, aligned_error)
                 of_part = {
-                    "whole": change(estimate(before, gaps), estimate(after, gaps)),
-                    "map": found.map,
-                    "confidences": found.confidences,
-                    "unshared": found.unshared,
+                    "whole": (whole, whole),
+                    "map": (found.map, found.with_unshared(found.map)),
+                    "confidences": (found.confidences, found.with_unshared(found.confidences)),
+                    "unshared": (found.unshared, found.unshared),
                 }
                 parts += [
-                    Part(pair, task, method, name, part, number, found.unshared_share)
-                    for part, number in of_part.items()
+                    Part(pair, task, method, name, part, *numbers, found.unshared_share)
+                    for part, numbers in of_part.items()
                 ]
     return parts
 
@@ -80,7 +92,7 @@ def map_parts(
 def parts_frame(parts: Sequence[Part]) -> pd.DataFrame:
     """Parts as rows of the MAP_PARTS contract."""
     rows = [
-        (*part[:5], part.found.value, part.found.debiased, *part.found.interval(), part[-1])
+        (*part[:5], part.found.value, part.found.debiased, *reach(*part[5:7]), part[-1])
         for part in parts
     ]
     return pd.DataFrame(rows, columns=MAP_PARTS.names)
@@ -95,21 +107,35 @@ def map_effects(parts: Sequence[Part]) -> pd.DataFrame:
     Returns:
         Rows of the MAP_EFFECTS contract.
     """
-    families: dict[tuple[str, str, str], dict[str, dict[str, Estimate]]] = {}
-    for pair, task, method, metric, name, found, _ in parts:
-        by_pair = families.setdefault((method, metric, name), {})
-        by_pair.setdefault(pair, {})[task] = found
+    families: dict[tuple[str, str, str], dict[str, dict[str, Part]]] = {}
+    for part in parts:
+        by_pair = families.setdefault((part.method, part.metric, part.part), {})
+        by_pair.setdefault(part.pair, {})[part.task] = part
     rows = []
     for key, by_pair in families.items():
         sizes = {
-            task: found.contributions.size
+            task: part.found.contributions.size
             for by_task in by_pair.values()
-            for task, found in by_task.items()
+            for task, part in by_task.items()
         }
-        mean = mean_over_pairs([mean_over_tasks(by_task, sizes) for by_task in by_pair.values()])
-        numbers = mean.value, mean.debiased, *mean.interval()
+        mean, with_unshared = (
+            mean_over_pairs(
+                [
+                    mean_over_tasks({task: getattr(p, which) for task, p in by_task.items()}, sizes)
+                    for by_task in by_pair.values()
+                ]
+            )
+            for which in ("found", "with_unshared")
+        )
+        numbers = mean.value, mean.debiased, *reach(mean, with_unshared)
         rows.append((*key, len(by_pair), len(sizes), *numbers))
     return pd.DataFrame(rows, columns=MAP_EFFECTS.names).sort_values(MAP_EFFECTS.names[:3])
+
+
+def reach(found: Estimate | PairMean, with_unshared: Estimate | PairMean) -> tuple[float, float]:
+    """The interval of a part, from none to all of what the models do not share."""
+    lows, highs = zip(found.interval(), with_unshared.interval(), strict=True)
+    return float(np.min(lows)), float(np.max(highs))
 
 
 def opposite_signs(parts: pd.DataFrame) -> dict[str, int]:

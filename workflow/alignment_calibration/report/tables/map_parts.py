@@ -42,9 +42,8 @@ def table(parts: pd.DataFrame, effects: pd.DataFrame) -> Table:
         "The three add up to the whole.",
         *(_signs(metric, rows) for metric, rows in parts.groupby("metric")),
         "In brackets: 95 % interval; where it leaves out the change, the change less its estimated "
-        "bias is shown as well (debiased). With a few hundred questions bins cannot be cut into "
-        "slices, and the map part of sce holds some of the rest: its intervals are indicative "
-        "there (docs/statistics.md).",
+        "bias is shown as well (debiased). Those of map and confidences reach from none to all of "
+        "what is unshared, which could be of either.",
     ]
     sections = (_means(effects), *sections)
     return Table("Accuracy and calibration told apart", parts, sections, tuple(notes))
