@@ -214,7 +214,7 @@ def test_progress_tells_the_speed_and_the_time_left(monkeypatch, capsys):
         progress.advance(5)  # too soon for another line
     assert capsys.readouterr().err.splitlines() == [
         "m/t/choice: 10 questions",
-        "m/t/choice: 50 %, 1 questions/s, 0:00:25 left for this model",
+        "m/t/choice: 50 %, 1 questions/s, 0:00:25 left for this job",
     ]
 
 
@@ -240,6 +240,30 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     assert done.stderr == ""
     assert logits(folder, "few").stat().st_ino == before
     assert read_logits(receipt(folder, "many"), identity_of(folder, "many")).num_rows == 120
+
+
+def test_jobs_that_share_cells_score_each_once_and_their_receipts_come_after_them(
+    folder, score_here, capsys
+):
+    score_here("few", "many")
+    files = [of(folder, cell) for of in (logits, receipt) for cell in ("few", "many")]
+    wanted = [file.read_bytes() for file in files]
+    shutil.rmtree(folder / "logits")
+
+    score_here("few", "many", part="2/2")
+    assert not logits(folder, "many").exists()
+    assert not list((folder / "logits").rglob("*.receipt.json"))
+    stands = logits(folder, "few").stat().st_ino
+    with pytest.raises(UserError, match=r"m/many/choice: .* is gone .*`rm 1-of-2.scored`"):
+        score_here("few", "many", scored="1-of-2.scored")
+    score_here("few", "many", part="1/2")
+    assert logits(folder, "few").stat().st_ino == stands
+    capsys.readouterr()
+    score_here("few", "many", part="2/2")
+    told = ["part 2 of 2: 1 of 2 cells", "m/few/choice: scored before"]
+    assert capsys.readouterr().err.splitlines() == told
+    score_here("few", "many", scored="1-of-2.scored")
+    assert [file.read_bytes() for file in files] == wanted
 
 
 @pytest.mark.parametrize(

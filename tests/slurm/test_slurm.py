@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,12 +180,15 @@ def test_a_job_per_model_scores_all_its_cells(cluster: Cluster, tmp_path: Path) 
     assert len(cluster.devices) == 2  # jobs with a GPU: one for each model
 
 
-@pytest.mark.parametrize(("rule", "load_once"), [("score_model", True), ("score", False)])
+@pytest.mark.parametrize(
+    ("rule", "scoring"),
+    [("score_model", {}), ("score", {"load_once": False}), ("score_part", {"parts": 2})],
+)
 def test_the_profile_asks_for_the_gpus_of_the_spec(
-    rule: str, load_once: bool, tmp_path: Path
+    rule: str, scoring: dict[str, Any], tmp_path: Path
 ) -> None:
     methods = ["continuation_sum", "choice"]
-    study = Study.reduced(tmp_path, TASKS, methods, scoring={"load_once": load_once})
+    study = Study.reduced(tmp_path, TASKS, methods, scoring=scoring)
     config = study.config
     config["models"]["aligned"]["gpus"] = 2
     study.write(config)

@@ -240,6 +240,8 @@ def bad_names() -> Iterator[Case]:
         (("scoring", "device"), "cuda:0"),
         (("scoring", "token_budget"), "automatic"),
         (("scoring", "load_once"), "no"),
+        (("scoring", "parts"), 0),
+        (("scoring", "parts"), 2),  # with `load_once: false`
     ]:
         yield f"{'.'.join(path)} = {value!r}", dumped(changed(path, value))
     without_choice = changed(("tasks",), {"second": {"continuation": "piqa"}})

@@ -1,6 +1,7 @@
 """Which jobs run after an edit, read from Snakemake's own dry run."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,28 @@ def test_a_job_per_model_scores_only_the_cells_of_a_new_task(study: Study, tmp_p
     assert {cell: after[cell] for cell in before} == before, "a finished cell was scored again"
     assert {cell.split("/")[1] for cell in after.keys() - before.keys()} == {new}
     assert len(after) == len(before) + 4
+
+
+def test_parts_share_the_cells_of_a_model_and_score_none_that_is_there(
+    study: Study, tmp_path: Path
+) -> None:
+    """Switched to two jobs a model, with all cells of one model lost."""
+    shared = study.copied(tmp_path / "study")
+    whole, before = shared.tables(), shared.cells()
+    shared.write({**shared.config, "scoring": {"parts": 2}})
+    shutil.rmtree(shared.results / "logits" / "base")
+    result = shared.run(targets=["all_cells"])
+    assert result.returncode == 0, result.stderr
+    assert shared.tables() == whole, "not what one job gave"
+    after = shared.cells()
+    kept = {cell for cell in before if cell.startswith("aligned/")}
+    assert {cell: after[cell] for cell in kept} == {cell: before[cell] for cell in kept}
+    logs = [log.read_text() for log in (shared.results / "logs/score_part/base").iterdir()]
+    one, other = (re.findall(r"^(base/\S+): \d+ questions in ", log, re.M) for log in logs)
+    assert one, "a part had nothing to do"
+    assert other, "a part had nothing to do"
+    assert sorted(f"{cell}.parquet" for cell in one + other) == sorted(after.keys() - kept)
+    assert not {"score_part", "give_receipts"} & set(shared.planned())
 
 
 def test_another_letters_prompt_runs_only_choice_cells_of_its_task(by_cell: Study) -> None:

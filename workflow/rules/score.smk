@@ -13,14 +13,75 @@ HOW_TO_SCORE = dict(
     mem_mb=score_memory,
 )
 # `exec`: the job then has Snakemake itself as its parent, and ends with it.
-SCORE = (
+CELLS_OF_MODEL = (
     "exec python -m alignment_calibration.scoring --model {input.model:q}"
-    " --dtype {params.dtype:q} --backend {params.backend:q} --device {resources.device:q}"
-    " --token-budget {resources.token_budget:q} --threads {resources.cpu_threads}"
-    " --log {log:q} --questions {input.questions:q} --receipts {output:q}"
+    " --dtype {params.dtype:q} --backend {params.backend:q}"
+    " --log {log:q} --questions {input.questions:q}"
 )
+SCORE = CELLS_OF_MODEL + (
+    " --device {resources.device:q} --token-budget {resources.token_budget:q}"
+    " --threads {resources.cpu_threads} --receipts "
+)
+# Jobs that share the cells of a model.
+PARTS = min(STUDY["scoring"]["parts"], len(CELLS))
 
-if STUDY["scoring"]["load_once"]:
+if PARTS > 1:
+
+    rule score_part:
+        input:
+            model=f"{RESULTS}/models/{{model}}.json",
+            questions=lambda w: question_files(w.model),
+        output:
+            temp(touch(f"{RESULTS}/logits/{{model}}/{{part}}-of-{PARTS}.scored")),
+        log:
+            f"{LOGS}/score_part/{{model}}/{{part}}-of-{PARTS}.log",
+        benchmark:
+            f"{BENCHMARKS}/score_part/{{model}}/{{part}}-of-{PARTS}.tsv"
+        wildcard_constraints:
+            model=one_of(SCORED),
+            part=r"\d+",
+        conda:
+            "../../envs/scoring.yaml"
+        threads: 1  # more would keep `--cores 4` from using four GPUs; profiles of clusters ask for 4
+        resources:
+            **HOW_TO_SCORE,
+            gpu=lambda w: gpus_of(w.model),
+            runtime=lambda w, attempt: 1440 * attempt,
+        params:
+            code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),
+            dtype=lambda w: dtype_of(w.model),
+            backend=STUDY["scoring"]["backend"],
+            receipts=lambda w: receipts(w.model),
+        shell:
+            SCORE + f"{{params.receipts:q}} --part {{wildcards.part}}/{PARTS}"
+
+    # The marks are temporary, so that whatever makes a receipt necessary runs the parts first.
+    rule give_receipts:
+        input:
+            model=f"{RESULTS}/models/{{model}}.json",
+            questions=lambda w: question_files(w.model),
+            parts=expand(
+                rules.score_part.output, part=range(1, PARTS + 1), allow_missing=True
+            ),
+        output:
+            receipts("{model}"),
+        log:
+            f"{LOGS}/give_receipts/{{model}}.log",
+        benchmark:
+            f"{BENCHMARKS}/give_receipts/{{model}}.tsv"
+        wildcard_constraints:
+            model=one_of(SCORED),
+        localrule: True
+        conda:
+            "../../envs/scoring.yaml"
+        params:
+            code=digest_of_code(PACKAGE / "scoring" / "__main__.py"),
+            dtype=lambda w: dtype_of(w.model),
+            backend=STUDY["scoring"]["backend"],
+        shell:
+            CELLS_OF_MODEL + " --receipts {output:q} --scored {input.parts:q}"
+
+elif STUDY["scoring"]["load_once"]:
 
     rule score_model:
         input:
@@ -46,7 +107,7 @@ if STUDY["scoring"]["load_once"]:
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
-            SCORE
+            SCORE + "{output:q}"
 
 else:
 
@@ -74,7 +135,7 @@ else:
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
-            SCORE
+            SCORE + "{output:q}"
 
 
 # The scoring alone, so that what needs no GPU can follow elsewhere.

@@ -31,10 +31,12 @@ _FIRST, _SHARE = 5, 1 / 8
 
 @dataclass(frozen=True)
 class _Job:
-    """A job that runs: its name for people, its log, and its cells if it scores."""
+    """A job that runs: its name for people, its log, whether it scores, and the cells to which it
+    gives receipts."""
 
     name: str
     log: str | None
+    scores: bool
     cells: tuple[str, ...]
 
     @property
@@ -45,7 +47,7 @@ class _Job:
     @property
     def state(self) -> str:
         """The last line of its log if it scores, which says how far it is; else its name."""
-        last = _last_line(self.log) if self.cells and self.log else ""
+        last = _last_line(self.log) if self.scores and self.log else ""
         return last or self.name
 
 
@@ -125,8 +127,10 @@ class Display:
             why[_reason(of["reason"])] += 1
             return
         cells = [file for file in of["output"] if file.endswith(".receipt.json")]
+        # One of several jobs that share a model's cells leaves only a mark that it is done.
+        scores = bool(cells) or any(file.endswith(".scored") for file in of["output"])
         log = of["log"][0] if of["log"] else None
-        self._running[of["jobid"]] = _Job(_name(of), log, tuple(cells))
+        self._running[of["jobid"]] = _Job(_name(of), log, scores, tuple(cells))
 
     def _message(self, record: logging.LogRecord) -> list[str]:
         """What is no event: words of Snakemake, of the workflow, or of a job."""

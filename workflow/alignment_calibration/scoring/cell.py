@@ -40,11 +40,16 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors"
 
 @dataclass(frozen=True)
 class Cell:
-    """A questions file, the receipt to give, and the identity that the logit file must have."""
+    """A questions file, the receipt to give, and the identity that the logit file must have.
+
+    Attributes:
+        gets_receipt: from this job; else from the step after all jobs that share the model's cells.
+    """
 
     questions: Path
     receipt: Path
     identity: dict[str, Any]
+    gets_receipt: bool = True
 
     @property
     def logits(self) -> Path:
@@ -61,6 +66,11 @@ class Cell:
         """model/task/prompt, from the logit file's place."""
         return "/".join((*self.logits.parent.parts[-2:], self.logits.stem))
 
+    def give_receipt(self, digest: str) -> None:
+        """Say that the logit file is there, with values of this digest."""
+        if self.gets_receipt:
+            write_receipt(self.receipt, self.identity, digest)
+
 
 def take_from_store(cell: Cell) -> bool:
     """Give a cell its receipt if its logit file is in the store; else make room for a new one.
@@ -74,7 +84,7 @@ def take_from_store(cell: Cell) -> bool:
             file.unlink(missing_ok=True)
         return False
     print(f"{cell.name}: scored before", file=sys.stderr)
-    write_receipt(cell.receipt, cell.identity, digest)
+    cell.give_receipt(digest)
     return True
 
 
@@ -147,7 +157,7 @@ def score_cell(
     # The record before the logit file: where that stands, the cell is done.
     write_json(cell.run_json, record)
     write_logits(cell.logits, rows, cell.identity)
-    write_receipt(cell.receipt, cell.identity, digest)
+    cell.give_receipt(digest)
     print(
         f"{cell.name}: {number} questions in {seconds:.1f} s, {number / seconds:.1f} questions/s, "
         f"{tokens / seconds:.0f} tokens/s",

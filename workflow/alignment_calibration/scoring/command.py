@@ -1,6 +1,8 @@
 """Score cells of one model: `python -m alignment_calibration.scoring` gives each its receipt.
 
 A cell that the store has already gets its receipt at once; if all have, torch is not even imported.
+Where several jobs share the cells of a model (`--part`, see `scoring/parts.py`), none of them gives
+receipts, and the same command gives all of them afterwards (`--scored`).
 """
 
 import argparse
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from alignment_calibration.contract.scoring import QUESTIONS
+from alignment_calibration.errors import UserError
 from alignment_calibration.files.atomic import read_json
 from alignment_calibration.files.logits import expected_identity
 from alignment_calibration.files.parquet import read_parquet
@@ -19,6 +22,7 @@ from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, ident
 from alignment_calibration.scoring.cell import Cell, score_cell, take_from_store
 from alignment_calibration.scoring.contexts import put_in_words
 from alignment_calibration.scoring.lease import lease
+from alignment_calibration.scoring.parts import split, work_of
 from alignment_calibration.scoring.process import die_with_parent, faults_of, output_to
 
 if TYPE_CHECKING:
@@ -37,14 +41,26 @@ def main() -> None:
         model = read_json(arguments.model)
         settings = identity_settings(arguments.dtype, arguments.backend)
         cells = [
-            Cell(questions, receipt, expected_identity(arguments.model, questions, settings))
+            Cell(
+                questions,
+                receipt,
+                expected_identity(arguments.model, questions, settings),
+                gets_receipt=arguments.part is None,
+            )
             for questions, receipt in zip(arguments.questions, arguments.receipts, strict=True)
         ]
+        if arguments.part:
+            cells = _own(cells, *arguments.part)
         missing = []
         for cell in cells:
             with faults_of(cell.name):
                 if not take_from_store(cell):
                     missing.append(cell)
+        if missing and arguments.scored:
+            raise UserError(
+                f"{missing[0].name}: its logit file is gone since its job ended; to mend it: "
+                f"`rm {' '.join(arguments.scored)}`, then the same snakemake command again"
+            )
         if missing:
             _score(missing, model, arguments, terminal)
 
@@ -79,7 +95,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="receipt of each cell, in the same order; NAME.receipt.json speaks of NAME.parquet",
     )
+    shared = parser.add_mutually_exclusive_group()
+    shared.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="score the cells of the K-th of N jobs that share these, and give no receipts",
+    )
+    shared.add_argument(
+        "--scored",
+        nargs="+",
+        metavar="FILE",
+        help="marks of the jobs that have scored the cells: give receipts, and score nothing",
+    )
     return parser
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError
+    return part, parts
+
+
+def _own(cells: Sequence[Cell], part: int, parts: int) -> list[Cell]:
+    """The cells of the job that is number `part`, from 1, of those that share all."""
+    works = [work_of(read_parquet(cell.questions, QUESTIONS)) for cell in cells]
+    own = [cell for cell, its in zip(cells, split(works, parts), strict=True) if its == part - 1]
+    print(f"part {part} of {parts}: {len(own)} of {len(cells)} cells", file=sys.stderr, flush=True)
+    return own
 
 
 def _budget(text: str) -> int | None:

@@ -125,7 +125,7 @@ class Progress:
         share = self._done / self._options
         rate = self._questions * share / passed
         left = timedelta(seconds=int((self._questions * (1 - share) + self._later) / rate))
-        self._tell(f"{100 * share:.0f} %, {rate:.4g} questions/s, {left} left for this model")
+        self._tell(f"{100 * share:.0f} %, {rate:.4g} questions/s, {left} left for this job")
 
     def _tell(self, text: str) -> None:
         if self._plain:

@@ -104,6 +104,12 @@ def _inconsistencies(config: Config) -> Iterator[str]:
             f"methods: read the {' and '.join(made)} prompt, which lm-eval's samples do not hold; "
             "leave those methods out"
         )
+    scoring = config["scoring"]
+    if scoring["parts"] > 1 and not scoring["load_once"]:
+        yield (
+            f"scoring.parts: found {scoring['parts']}, but with load_once: false each cell is a "
+            "job of its own; leave out one of the two keys"
+        )
     for name in config["letters"]:
         if name in TEMPLATES:
             yield f"letters.{name}: the name of a built-in template; choose another"
