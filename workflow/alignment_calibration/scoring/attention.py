@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from transformers import AttentionInterface
 
+from alignment_calibration.scoring.flight import pinned, sent
 from alignment_calibration.scoring.scorer import UnsupportedModelError
 from alignment_calibration.scoring.trie import Batch, Trie
 
@@ -66,9 +67,16 @@ class _Layout:
 
 
 class Row:
-    """What attention must know about the blocks in a row: who sees whom."""
+    """What attention must know about the blocks in a row: who sees whom.
 
-    def __init__(self, trie: Trie, batch: Batch, kept: Kept) -> None:
+    Args:
+        trie: of which the row computes nodes.
+        batch: the row's blocks.
+        kept: keys and values of the stems above them, and of the row's own.
+        device: where the row goes in; others of the same kind may hold layers as well.
+    """
+
+    def __init__(self, trie: Trie, batch: Batch, kept: Kept, device: torch.device) -> None:
         blocks = batch.blocks
         nodes = batch.nodes
         lengths = np.array([len(block.nodes) for block in blocks])
@@ -84,7 +92,7 @@ class Row:
         self.kept = kept
         self.is_stem = stem
         self.windows: list[int | None] = []  # sliding window of each attention asked for
-        self._arrays = {
+        arrays = {
             "take": take,
             "back": np.flatnonzero(inside),
             "nodes": nodes[take],
@@ -95,15 +103,15 @@ class Row:
             "above": above,
             "kept": kept.slots(nodes) if stem else np.empty(0, dtype=np.int64),
         }
+        # For all devices before the first one computes: none has to wait for the program then.
+        self._arrays = {name: pinned(array, device) for name, array in arrays.items()}
         self._layouts: dict[torch.device, _Layout] = {}
         self._masks: dict[tuple[torch.device, int | None, int], torch.Tensor] = {}
 
     def layout(self, device: torch.device) -> _Layout:
         """The index tensors; a model spread over several GPUs needs them on each."""
         if device not in self._layouts:
-            tensors = {
-                name: torch.from_numpy(array).to(device) for name, array in self._arrays.items()
-            }
+            tensors = {name: sent(tensor, device) for name, tensor in self._arrays.items()}
             self._layouts[device] = _Layout(**tensors)
         return self._layouts[device]
 

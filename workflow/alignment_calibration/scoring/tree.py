@@ -1,6 +1,6 @@
 """Scoring by token trie: every distinct token prefix of the requests is computed once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from alignment_calibration.scoring.attention import Kept, Row, attending_in, tree_attention_of
+from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
 from alignment_calibration.scoring.memory import halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
 from alignment_calibration.scoring.scorer import Request, UnsupportedModelError, Work
@@ -24,6 +25,33 @@ Reader = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 def target_logprobs(logits: torch.Tensor, row: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Log-probability (nats) of each target: a `Reader` of one number."""
     return (logits[row, target] - logits.logsumexp(dim=1)[row])[:, None]
+
+
+class _Taken:
+    """What has come of a trie so far.
+
+    Args:
+        trie: its predictions are read.
+        progress: called with the number of requests that have newly been finished.
+    """
+
+    def __init__(self, trie: Trie, progress: Callable[[int], None]) -> None:
+        self.values: npt.NDArray[np.float32] | None = None  # (targets, numbers read)
+        self.left = np.bincount(trie.request)  # predictions still to come, by request
+        self._trie = trie
+        self._progress = progress
+
+    def take(
+        self, arrived: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]
+    ) -> None:
+        """Note what was read at places in `trie.targets`."""
+        for part, read in arrived:
+            if self.values is None:
+                self.values = np.empty((len(self._trie.targets), read.shape[1]), dtype=np.float32)
+            self.values[part] = read
+            before = int((self.left == 0).sum())
+            np.subtract.at(self.left, self._trie.request[part], 1)
+            self._progress(int((self.left == 0).sum()) - before)
 
 
 class TreeScorer:
@@ -85,66 +113,64 @@ class TreeScorer:
             if nodes is None:
                 nodes = len(trie.tokens)
                 self.work.trie_nodes += nodes
-            values: npt.NDArray[np.float32] | None = None
-            left = np.bincount(trie.request)  # log-probabilities still to come, by request
+            taken = _Taken(trie, progress)
+            flying: InFlight[npt.NDArray[np.int64]] = InFlight(rows_ahead(self.model))
             exhausted = False
             try:
-                for part, read in self._run(trie, reader):
-                    if values is None:
-                        values = np.empty((len(trie.targets), read.shape[1]), dtype=np.float32)
-                    values[part] = read
-                    before = int((left == 0).sum())
-                    np.subtract.at(left, trie.request[part], 1)
-                    progress(int((left == 0).sum()) - before)
+                for part, read in self._launched(trie, reader):
+                    taken.take(flying.launch(part, read))
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 exhausted = True
-            if values is not None:
+            taken.take(flying.land())  # what was launched before memory ran out comes as well
+            if taken.values is not None:
                 bounds = np.flatnonzero(np.diff(trie.request)) + 1
-                for index, array in zip(waiting, np.split(values, bounds), strict=True):
+                for index, array in zip(waiting, np.split(taken.values, bounds), strict=True):
                     results[index] = array
-            waiting = [index for index, count in zip(waiting, left, strict=True) if count]
+            waiting = [index for index, count in zip(waiting, taken.left, strict=True) if count]
             if exhausted:
                 self.token_budget = halved(self.token_budget)
         return results
 
-    def _run(
+    def _launched(
         self, trie: Trie, reader: Reader
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-        """Run a trie; yield places in `trie.targets` and what is read there."""
+    ) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor]]:
+        """Launch a trie row by row; yield places in `trie.targets` and what is read there.
+
+        Nothing that holds for a forward pass holds while the caller has the word.
+        """
         order = np.argsort(trie.asked, kind="stable")
         asked = trie.asked[order]
-        with torch.inference_mode(), tree_attention_of(self.model):
-            for group in plan(trie, self.token_budget):
-                kept = Kept(group.kept)
-                for batch in group.batches:
-                    nodes = batch.nodes
-                    first = np.searchsorted(asked, nodes, side="left")
-                    count = np.searchsorted(asked, nodes, side="right") - first
-                    offsets = np.cumsum(count) - count
-                    part = order[np.repeat(first - offsets, count) + np.arange(count.sum())]
+        for group in plan(trie, self.token_budget):
+            kept = Kept(group.kept)
+            for batch in group.batches:
+                nodes = batch.nodes
+                first = np.searchsorted(asked, nodes, side="left")
+                count = np.searchsorted(asked, nodes, side="right") - first
+                offsets = np.cumsum(count) - count
+                part = order[np.repeat(first - offsets, count) + np.arange(count.sum())]
+                with torch.inference_mode(), tree_attention_of(self.model):
                     hidden = self._forward(trie, batch, kept)
-                    if part.size:
-                        rows = np.flatnonzero(count)
-                        yield (
-                            part,
-                            self._predictions(
-                                hidden[torch.from_numpy(rows).to(hidden.device)],
-                                np.repeat(np.arange(len(rows)), count[rows]),
-                                trie.targets[part],
-                                reader,
-                            ),
-                        )
+                    if not part.size:
+                        continue
+                    rows = np.flatnonzero(count)
+                    read = self._predictions(
+                        hidden[sent(rows, hidden.device)],
+                        np.repeat(np.arange(len(rows)), count[rows]),
+                        trie.targets[part],
+                        reader,
+                    )
+                yield part, read
 
     def _forward(self, trie: Trie, batch: Batch, kept: Kept) -> torch.Tensor:
         """Hidden states of a batch's tokens, shape (tokens, width)."""
         nodes = batch.nodes
-        row = Row(trie, batch, kept)
+        row = Row(trie, batch, kept, self.device)
         with attending_in(row), linear_layers(self.device, self.model.dtype):
             output = self.model.base_model(
-                input_ids=torch.from_numpy(trie.tokens[nodes])[None].to(self.device),
-                position_ids=torch.from_numpy(trie.depth[nodes])[None].to(self.device),
+                input_ids=sent(trie.tokens[nodes][None], self.device),
+                position_ids=sent(trie.depth[nodes][None], self.device),
                 use_cache=False,
             )
         config = self.model.config.get_text_config()
@@ -163,7 +189,7 @@ class TreeScorer:
         rows: npt.NDArray[np.int64],
         targets: npt.NDArray[np.int64],
         reader: Reader,
-    ) -> npt.NDArray[np.float32]:
+    ) -> torch.Tensor:
         """Read the logits after each hidden state, a part of them at a time.
 
         Args:
@@ -173,7 +199,7 @@ class TreeScorer:
             reader: what to read.
 
         Returns:
-            Array of shape (targets, numbers read).
+            Tensor of shape (targets, numbers read), on the device of the output layer.
         """
         head = self.model.get_output_embeddings()
         config = self.model.config.get_text_config()
@@ -186,7 +212,7 @@ class TreeScorer:
             if softcap is not None:
                 logits = softcap * torch.tanh(logits / softcap)
             first, last = np.searchsorted(rows, [start, start + step])
-            row = torch.from_numpy(rows[first:last] - start).to(logits.device)
-            target = torch.from_numpy(targets[first:last]).to(logits.device)
+            row = sent(rows[first:last] - start, logits.device)
+            target = sent(targets[first:last], logits.device)
             results.append(reader(logits, row, target))
-        return np.asarray(torch.cat(results).cpu().numpy())
+        return torch.cat(results)
