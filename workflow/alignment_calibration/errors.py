@@ -19,6 +19,9 @@ _OF_MEMORY = (
     "failed to map segment",
     "failed to launch worker thread",
     "bad_alloc",
+    "out of memory",
+    "_alloc_failed",  # the status of a library of CUDA, as of cuBLAS
+    "_allocation_failed",
 )
 
 
@@ -49,7 +52,7 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error comes from too little memory of the machine, or too low a limit on it."""
+    """Whether an error comes from too little memory of machine or GPU, or too low a limit on it."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OF_MEMORY)
 
 

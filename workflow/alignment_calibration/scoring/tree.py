@@ -9,13 +9,10 @@ import torch
 
 from alignment_calibration.scoring.attention import Kept, Row, attending_in, tree_attention_of
 from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
-from alignment_calibration.scoring.memory import halved, is_out_of_memory
+from alignment_calibration.scoring.memory import LOGITS_AT_ONCE, halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
 from alignment_calibration.scoring.scorer import Request, UnsupportedModelError, Work
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
-
-#: Logits held at once, in numbers of float32: as much as keeps the matrix product busy.
-_LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}
 
 #: Reads float32 logits of shape (rows, vocabulary) at (row, target token) pairs, each of shape
 #: (targets,); gives shape (targets, numbers read).
@@ -204,7 +201,7 @@ class TreeScorer:
         head = self.model.get_output_embeddings()
         config = self.model.config.get_text_config()
         softcap = getattr(config, "final_logit_softcapping", None)
-        step = max(1, _LOGITS_AT_ONCE[self.device.type] // config.vocab_size)
+        step = max(1, LOGITS_AT_ONCE[self.device.type] // config.vocab_size)
         results = []
         for start in range(0, len(hidden), step):
             with linear_layers(self.device, self.model.dtype):

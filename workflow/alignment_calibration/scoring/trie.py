@@ -22,8 +22,19 @@ Integers = npt.NDArray[np.int64]
 #: Most nodes of a subtree that is computed as one block. Within a block, attention is a dense
 #: square with a mask: more costs time, less makes more stems.
 BLOCK_TOKENS = 128
+#: Most nodes of a stem, which is as dense a square; a longer one is several, below each other.
+STEM_TOKENS = 512
 #: Neighbouring subtrees share a block while it is at most this long, or as long as their path.
 _SMALL_BLOCK = 64
+
+# Attention pads the blocks of a row to the longest, and copies for each block the keys and values
+# of its path. Both are bounded, for each token of the budget, so that memory can be reckoned with.
+#: Most nodes of a row's blocks, padding included.
+PADDED_PER_TOKEN = 4
+#: Most keys of a row's blocks: their nodes and those of their paths, padding included.
+KEYS_PER_TOKEN = 16
+#: Most nodes of a group's stems, whose keys and values are kept in all layers.
+KEPT_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ def plan(trie: Trie, token_budget: int) -> Iterator[Group]:
     """Divide a trie into groups of batches of at most `token_budget` tokens.
 
     A stem is computed once in each group that needs it; groups are as large as they can be with
-    at most `4 · token_budget` nodes kept.
+    at most `KEPT_PER_TOKEN · token_budget` nodes kept.
     """
     blocks = _blocks(trie, token_budget)
     stems = [block for block in blocks if block.stem]
@@ -126,7 +137,7 @@ def plan(trie: Trie, token_budget: int) -> Iterator[Group]:
     for leaf in leaves:
         above = {int(stem_of[node].nodes[0]): stem_of[node] for node in map(int, leaf.path)}
         more = sum(len(stem.nodes) for first, stem in above.items() if first not in needed)
-        if members and more and kept + more > 4 * token_budget:
+        if members and more and kept + more > KEPT_PER_TOKEN * token_budget:
             yield _group([*needed.values(), *members], token_budget)
             needed, members = {}, []
             more = sum(len(stem.nodes) for stem in above.values())
@@ -139,7 +150,7 @@ def plan(trie: Trie, token_budget: int) -> Iterator[Group]:
 
 def _group(blocks: Sequence[Block], token_budget: int) -> Group:
     """Order blocks so that stems come before what hangs below them, and blocks of like size meet
-    in a batch (attention pads them to the longest)."""
+    in a batch."""
     stems = [block.nodes for block in blocks if block.stem]
     ordered = sorted(
         blocks,
@@ -151,16 +162,24 @@ def _group(blocks: Sequence[Block], token_budget: int) -> Group:
         ),
     )
     batches: list[list[Block]] = []
-    room = 0
     last: tuple[bool, int] | None = None
+    tokens = longest = path = 0
     for block in ordered:
         kind = (block.stem, block.level if block.stem else 0)
-        if kind != last or len(block.nodes) > room:
+        tokens += len(block.nodes)
+        longest = max(longest, len(block.nodes))
+        path = max(path, len(block.path))
+        number = len(batches[-1]) + 1 if batches else 1
+        if (
+            kind != last
+            or tokens > token_budget
+            or number * longest > PADDED_PER_TOKEN * token_budget
+            or number * (longest + path) > KEYS_PER_TOKEN * token_budget
+        ):
             batches.append([])
-            room = token_budget
             last = kind
+            tokens, longest, path = len(block.nodes), len(block.nodes), len(block.path)
         batches[-1].append(block)
-        room -= len(block.nodes)
     kept = np.concatenate(stems) if stems else np.empty(0, dtype=np.int64)
     return Group([Batch(batch) for batch in batches], kept)
 
@@ -185,11 +204,12 @@ def _blocks(trie: Trie, token_budget: int) -> list[Block]:
         nodes, level = through[parent]
         return nodes[: trie.depth[node]], level + 1
 
+    longest = min(STEM_TOKENS, token_budget)
     for node in map(int, np.flatnonzero(heavy)):
         if node in through:
             continue
         chain = [node]
-        while heavy_children[chain[-1]] == 1 and len(chain) < token_budget:
+        while heavy_children[chain[-1]] == 1 and len(chain) < longest:
             chain.append(_heavy_child(trie, heavy, chain[-1]))
         nodes = np.array(chain, dtype=np.int64)
         path, level = above(node)
