@@ -24,6 +24,8 @@ from alignment_calibration.files.parquet import (
 #: Raised by one whenever the same checkpoint and questions would give other numbers than before,
 #: beyond float tolerance. Files of an earlier version are then scored again.
 SCORING_VERSION = 1
+#: What half precision adds: since then its logits on GPUs are sums in float32.
+_OF_HALF_PRECISION = 1
 
 _RECEIPT = ".receipt.json"
 
@@ -66,11 +68,17 @@ def expected_identity(
             "model": model["spec"],
             "revision": model["revision"],
             **asked,
-            "scoring_version": SCORING_VERSION,
+            "scoring_version": scoring_version(settings),
             **settings,
         }
     except (KeyError, TypeError) as error:
         raise UserError(f"{model_json}: has no key {error}; delete it and run again") from None
+
+
+def scoring_version(settings: Mapping[str, str]) -> int:
+    """The version of scoring in the number format of some `settings`, see `expected_identity`."""
+    half = settings.get("dtype") in ("bfloat16", "float16")
+    return SCORING_VERSION + half * _OF_HALF_PRECISION
 
 
 def identified_cells(

@@ -11,6 +11,7 @@ from alignment_calibration.scoring.attention import Kept, Row, attending_in, tre
 from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
 from alignment_calibration.scoring.memory import LOGITS_AT_ONCE, halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
+from alignment_calibration.scoring.output_layer import float32_product
 from alignment_calibration.scoring.scorer import Request, UnsupportedModelError, Work
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
 
@@ -198,14 +199,14 @@ class TreeScorer:
         Returns:
             Tensor of shape (targets, numbers read), on the device of the output layer.
         """
-        head = self.model.get_output_embeddings()
+        product = float32_product(self.model.get_output_embeddings())
         config = self.model.config.get_text_config()
         softcap = getattr(config, "final_logit_softcapping", None)
         step = max(1, LOGITS_AT_ONCE[self.device.type] // config.vocab_size)
         results = []
         for start in range(0, len(hidden), step):
             with linear_layers(self.device, self.model.dtype):
-                logits = head(hidden[start : start + step]).float()
+                logits = product(hidden[start : start + step])
             if softcap is not None:
                 logits = softcap * torch.tanh(logits / softcap)
             first, last = np.searchsorted(rows, [start, start + step])
