@@ -182,14 +182,6 @@ def as_it_is(model: Any) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def without_cudnn(model: Any) -> AbstractContextManager[Any]:
-    """Attention by the kernel that makes no plan for each shape."""
-    context: AbstractContextManager[Any] = sdpa_kernel(
-        [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    )
-    return context
-
-
 def compiled(model: Any) -> AbstractContextManager[Any]:
     """Decoder layers compiled for any shape, attention on trees outside; they stay so."""
     with tree_attention_of(model):
@@ -208,7 +200,6 @@ def compiled(model: Any) -> AbstractContextManager[Any]:
 #: Ways to score by trie, by name; `compiled` stays compiled, so it is the last.
 VARIANTS: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
     "as it is": as_it_is,
-    "without cuDNN": without_cudnn,
     "compiled": compiled,
 }
 

@@ -6,7 +6,7 @@ attention function of this module, which is handed to it through transformers' a
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 
 from alignment_calibration.scoring.flight import pinned, sent
 from alignment_calibration.scoring.scorer import UnsupportedModelError
-from alignment_calibration.scoring.trie import Batch, Trie
+from alignment_calibration.scoring.trie import Batch, Integers, Trie
 
 _NAME = "alignment_calibration_tree"
+
+#: The kernels that may compute attention on a GPU. cuDNN's, which comes first on recent GPUs, makes
+#: a plan for every shape, and hardly two rows are of one shape; flash attention takes no mask.
+_KERNELS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+#: Rows of the mask that the first of them takes as they are, and copies none to pad it, are a
+#: multiple of so many numbers; paths and blocks are padded to one.
+_ROUNDED_TO = {"cuda": 8}
+
+
+def _padded(lengths: Integers, device: torch.device) -> int:
+    """The length to which things of these lengths are padded; nothing stays nothing."""
+    multiple = _ROUNDED_TO.get(device.type, 1)
+    return -(-int(lengths.max()) // multiple) * multiple
+
+
+def kernels(device: torch.device) -> AbstractContextManager[Any]:
+    """A context in which a device computes attention by the kernels that suit rows."""
+    if device.type != "cuda":
+        return nullcontext()
+    context: AbstractContextManager[Any] = sdpa_kernel(_KERNELS)
+    return context
 
 
 class Kept:
@@ -82,9 +104,10 @@ class Row:
         lengths = np.array([len(block.nodes) for block in blocks])
         paths = np.array([len(block.path) for block in blocks])
         starts = np.cumsum(lengths) - lengths
-        inside = np.arange(lengths.max()) < lengths[:, None]
-        take = np.where(inside, starts[:, None] + np.arange(lengths.max()), 0)
-        above = np.arange(paths.max()) < paths[:, None]
+        places = np.arange(_padded(lengths, device))
+        inside = places < lengths[:, None]
+        take = np.where(inside, starts[:, None] + places, 0)
+        above = np.arange(_padded(paths, device)) < paths[:, None]
         path = np.zeros(above.shape, dtype=np.int64)
         if above.any():
             path[above] = kept.slots(np.concatenate([block.path for block in blocks]))
@@ -137,7 +160,10 @@ class Row:
             sees[:, :, 0] |= ~layout.inside
             visible = torch.cat([above, sees], dim=2)
             mask = torch.zeros(visible.shape, dtype=dtype, device=device)
-            mask.masked_fill_(~visible, -torch.inf)
+            # Not −∞: kernels go by tiles, and over a tile of nothing else (a block without a path
+            # beside one with a long path) a softmax is not a number. Half of the least number is as
+            # good as −∞ and stays a number where a kernel multiplies it by log₂ e.
+            mask.masked_fill_(~visible, torch.finfo(dtype).min / 2)
             self._masks[key] = mask.repeat(1, repeats, 1)[:, None]
         return self._masks[key]
 

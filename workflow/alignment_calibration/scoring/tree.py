@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from alignment_calibration.scoring.attention import Kept, Row, attending_in, tree_attention_of
+from alignment_calibration.scoring.attention import (
+    Kept,
+    Row,
+    attending_in,
+    kernels,
+    tree_attention_of,
+)
 from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
 from alignment_calibration.scoring.memory import LOGITS_AT_ONCE, halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
@@ -165,7 +171,11 @@ class TreeScorer:
         """Hidden states of a batch's tokens, shape (tokens, width)."""
         nodes = batch.nodes
         row = Row(trie, batch, kept, self.device)
-        with attending_in(row), linear_layers(self.device, self.model.dtype):
+        with (
+            attending_in(row),
+            kernels(self.device),
+            linear_layers(self.device, self.model.dtype),
+        ):
             output = self.model.base_model(
                 input_ids=sent(trie.tokens[nodes][None], self.device),
                 position_ids=sent(trie.depth[nodes][None], self.device),
