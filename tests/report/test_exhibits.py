@@ -200,10 +200,34 @@ def test_of_many_pairs_those_with_the_largest_changes_are_shown():
 
 
 def test_a_figure_is_made_for_each_of_its_values():
-    values = {"pair": ["X", "Y"], "method": ["choice"]}
+    values = {"pair": ["X", "Y"], "task": ["t"], "method": ["choice"]}
     assert list(pages(MADE_UP, "mine", values)) == [
         ("a",), ("b", "X", "choice"), ("b", "Y", "choice"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("beside", "pairs", "tasks", "methods", "sizes"),
+    [
+        ("", 20, 12, 9, [9]),
+        ("methods", 20, 12, 4, [4]),
+        ("methods", 20, 12, 5, [3, 2]),
+        ("methods", 1, 1, 9, [3, 3, 3]),
+        ("marks", 7, 10, 3, [3]),
+        ("marks", 12, 7, 9, [3, 3, 3]),
+        ("marks", 20, 12, 3, [1, 1, 1]),
+        ("marks", 500, 1, 2, [1, 1]),
+    ],
+)
+def test_of_many_methods_a_figure_has_parts_that_hold_each_once(
+    beside, pairs, tasks, methods, sizes
+):
+    names = [f"m{number}" for number in range(methods)]
+    values = {"pair": [f"p{i}" for i in range(pairs)], "task": ["t"] * tasks, "method": names}
+    made = list(pages({"e": Exhibit(("changes",), beside=beside)}, "mine", values))
+    shown = [part.split("+") for _, *parts in made for part in parts] or [names]
+    assert [len(part) for part in shown] == sizes
+    assert [name for part in shown for name in part] == names
 
 
 def test_a_figure_gets_the_rows_of_its_values_and_none_for_what_is_not_there():
@@ -211,6 +235,9 @@ def test_a_figure_gets_the_rows_of_its_values_and_none_for_what_is_not_there():
     [shown] = frames_of(MADE_UP["b"], {"metrics": rows}, ["Y", "m"])
     assert shown is not None
     assert shown["value"].tolist() == [2]
+    [part] = frames_of(Exhibit(("changes",), beside="methods"), {"changes": rows}, ["n+o"])
+    assert part is not None
+    assert part["value"].tolist() == [3]
     changes, ranks = frames_of(MADE_UP["a"], {"changes": rows})
     assert changes is rows
     assert ranks is None

@@ -107,6 +107,8 @@ def check_page(figure):
     assert height <= 10
     page = figure.bbox
     texts = texts_of(figure)
+    written = figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))
+    assert min(text.get_fontsize() for text in written) >= 6
     assert texts
     for text, box in texts:
         assert box.x0 >= page.x0 - 1, f"{text!r} leaves the page"
@@ -124,6 +126,22 @@ def check_page(figure):
 @pytest.mark.parametrize("name", SINGLE)
 def test_page_is_tidy(name, pairs, tasks):
     check_page(draw(name, make_study(pairs, tasks)))
+
+
+@pytest.fixture(scope="module")
+def nine_methods():
+    return make_study(20, 12, methods=METHODS)
+
+
+@pytest.mark.parametrize("name", [name for name in SINGLE if FIGURES[name].fits(20)])
+def test_every_part_of_a_study_with_all_methods_is_tidy(name, nine_methods):
+    figure = FIGURES[name]
+    parts = figure.parts(20, 12, list(METHODS))
+    if figure.published and not figure.own:
+        pytest.skip("has the methods of the published study")
+    for values in [[part] for part in parts[:: len(parts) - 1]] if parts else [[]]:
+        shown = frames_of(figure, head_of(figure, nine_methods, USUAL)[0], values)
+        check_page(module(name).draw(*shown, **shown_first(figure, USUAL)))
 
 
 @pytest.fixture(scope="module")

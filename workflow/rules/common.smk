@@ -89,10 +89,13 @@ PUBLISHED_CHANGES = str(ROOT / "data/published/changes.csv")
 
 
 def published_names():
-    """The pairs and tasks of the published study, by column."""
+    """The pairs, tasks and methods of the published study, by column."""
     with open(PUBLISHED_CHANGES, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return {column: {row[column] for row in rows} for column in ("pair", "task")}
+    return {
+        column: sorted({row[column] for row in rows})
+        for column in ("pair", "task", "method")
+    }
 
 
 PUBLISHED_NAMES = published_names()
@@ -379,7 +382,13 @@ def table_outputs(study):
 
 def figure_pages(study):
     """A study's figures one by one: names, each with the values that it is made for."""
-    made = pages(FIGURES, study, {"pair": PAIRS, "method": STUDY["methods"]})
+    methods = [
+        method
+        for method in STUDY["methods"]
+        if any((pair, method) not in NO_CONTRASTS for pair in PAIRS)
+    ]
+    own = {"pair": PAIRS, "task": TASKS, "method": methods}
+    made = pages(FIGURES, study, PUBLISHED_NAMES if study == PUBLISHED else own)
     return [page for page in made if page[1:] not in NO_CONTRASTS]
 
 
@@ -420,13 +429,18 @@ def figure_outputs(study):
     outputs = {"pdf": [], "png": [], "caption": [], "html": []}
     for name, *values in figure_pages(study):
         figure = "/".join([name, *values])
+        each = FIGURES[name].each
+        part = "".join(values[len(each) :]).replace(registry.TOGETHER, ", ")
         caption = f"results/{study}/captions/{figure}.rst"
         shown = report(
             f"results/{study}/captions/{figure}.html",
             caption=str(Path.cwd() / caption),
-            category=name.capitalize() if values else "Figures",
-            subcategory=values[0] if values else None,
-            labels={"figure": name, **dict(zip(FIGURES[name].each, values))},
+            category=name.capitalize() if each else "Figures",
+            subcategory=values[0] if each else None,
+            labels={
+                "figure": f"{name}: {part}" if part else name,
+                **dict(zip(each, values)),
+            },
         )
         outputs["pdf"].append(f"figures/{study}/{figure}.pdf")
         outputs["png"].append(f"figures/{study}/{figure}.png")

@@ -22,6 +22,15 @@ AS_PUBLISHED: Final = "as_published"
 #: A study of more pairs than these does not show them one by one: as many marks can be told apart.
 MOST_PAIRS: Final = 20
 
+#: Most methods that stand side by side in one figure, and most of the marks that they have there
+#: on one line together (a mark per pair or per task, whichever are more), in figures whose `beside`
+#: says so. Of a study with more, such a figure is made in parts, each of some of the methods.
+MOST_METHODS: Final = 4
+MOST_MARKS: Final = 36
+
+#: Between the names of the methods that one part shows.
+TOGETHER: Final = "+"
+
 #: What becomes of a figure or table where pairs are that many: it shows `all`, since it does not
 #: grow with them; those with the `largest` changes (`tidy.head_of`); the `first` ranks; or it is
 #: made of `none` such study, or of such studies `only`.
@@ -46,6 +55,8 @@ class Exhibit:
         any_of: sets of methods and metrics, of which a study must have one whole.
         pairs: the fewest that it can show.
         of_many: what it shows of a study of more than MOST_PAIRS pairs.
+        beside: what stands side by side in it and so limits its width: "methods", in panels as wide
+            as any; or the "marks" of their panels; if empty, it has room for all there are.
     """
 
     reads: tuple[str, ...]
@@ -58,10 +69,29 @@ class Exhibit:
     any_of: tuple[tuple[str, ...], ...] = ()
     pairs: int = 1
     of_many: OfMany = "all"
+    beside: Literal["", "methods", "marks"] = ""
 
     def fits(self, pairs: int) -> bool:
         """Whether it is made of a study of so many pairs, if that has the numbers."""
         return self.of_many != ("none" if pairs > MOST_PAIRS else "only")
+
+    def parts(self, pairs: int, tasks: int, methods: Sequence[str]) -> list[str]:
+        """The methods of each of its parts, joined by TOGETHER; none if it is made in one."""
+        marks = max(min(pairs, MOST_PAIRS), tasks)
+        most = {
+            "": len(methods),
+            "methods": MOST_METHODS,
+            "marks": max(1, min(MOST_METHODS, MOST_MARKS // marks)),
+        }[self.beside]
+        if len(methods) <= most:
+            return []
+        # As even as can be: five methods are three and two, not four and one.
+        number = -(-len(methods) // most)
+        size, larger = divmod(len(methods), number)
+        rest = iter(methods)
+        return [
+            TOGETHER.join(itertools.islice(rest, size + (part < larger))) for part in range(number)
+        ]
 
 
 FIGURES: Final = {
@@ -83,10 +113,15 @@ FIGURES: Final = {
         ),
         of_many="none",
     ),
-    "figure2_sce": Exhibit(("changes",), any_of=(("sce_ovr",), ("sce",)), of_many="none"),
+    "figure2_sce": Exhibit(
+        ("changes",), any_of=(("sce_ovr",), ("sce",)), of_many="none", beside="methods"
+    ),
     "lineages": Exhibit(("pair_effects", "metrics"), primary=True, of_many="only"),
     "distribution": Exhibit(
-        ("changes",), any_of=(("ece",), ("sce_ovr",), ("sce",), ("accuracy",)), of_many="only"
+        ("changes",),
+        any_of=(("ece",), ("sce_ovr",), ("sce",), ("accuracy",)),
+        of_many="only",
+        beside="methods",
     ),
     "ranks": Exhibit(
         ("changes", "rank_probabilities"),
@@ -95,16 +130,20 @@ FIGURES: Final = {
         any_of=(("ece",), ("sce_ovr",)),
         pairs=2,
         of_many="largest",
+        beside="methods",
     ),
     "accuracy_calibration": Exhibit(
         ("changes",),
         published=True,
         any_of=(("accuracy", "ece"), ("accuracy", "sce_ovr"), ("accuracy", "sce")),
         of_many="none",
+        beside="marks",
     ),
-    "ladders": Exhibit(("stages",), needs="ladders"),
-    "map_parts": Exhibit(("map_parts", "map_effects"), primary=True, of_many="largest"),
-    "temperature": Exhibit(("remedies",), any_of=(("ece",),), of_many="largest"),
+    "ladders": Exhibit(("stages",), needs="ladders", beside="methods"),
+    "map_parts": Exhibit(
+        ("map_parts", "map_effects"), primary=True, of_many="largest", beside="marks"
+    ),
+    "temperature": Exhibit(("remedies",), any_of=(("ece",),), of_many="largest", beside="marks"),
     "multiverse": Exhibit(("multiverse",)),
     "sce_audit": Exhibit(("sce_audit",)),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
@@ -233,9 +272,13 @@ def pages(
 ) -> Iterator[tuple[str, ...]]:
     """The figures or tables of a study one by one: a name, then the values of its `each`.
 
+    Of one that is made in parts, the name and the methods of a part, joined by TOGETHER.
+
     Args:
-        values: those that the study has for every column that an entry's `each` names.
+        values: those that the study has for the columns `pair`, `task` and `method`.
     """
     for name, exhibit in of_study(exhibits, study).items():
-        for chosen in itertools.product(*(values[column] for column in exhibit.each)):
-            yield (name, *chosen)
+        parts = exhibit.parts(len(values["pair"]), len(values["task"]), values["method"])
+        chosen = [*(values[column] for column in exhibit.each), *([parts] if parts else [])]
+        for one in itertools.product(*chosen):
+            yield (name, *one)

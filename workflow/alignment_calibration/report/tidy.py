@@ -8,7 +8,7 @@ import pandas as pd
 from alignment_calibration.contract import TIDY
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.reference.published import read_published
-from alignment_calibration.report.registry import AS_PUBLISHED, MOST_PAIRS, Exhibit
+from alignment_calibration.report.registry import AS_PUBLISHED, MOST_PAIRS, TOGETHER, Exhibit
 from alignment_calibration.study.settings import Primary
 
 Frames = Mapping[str, pd.DataFrame]
@@ -37,7 +37,8 @@ def frames_of(
     """The frames that a figure or table reads, in its order; None for an optional one not there.
 
     Args:
-        values: of the columns `exhibit.each`: only rows that have them are kept.
+        values: of the columns `exhibit.each`, then the methods of a part if it is made in parts
+            (`registry.pages`): only rows that have them are kept.
     """
     found: list[pd.DataFrame | None] = []
     for name in exhibit.reads:
@@ -45,8 +46,9 @@ def frames_of(
             found.append(None)
             continue
         frame = frames[name]
-        for column, value in zip(exhibit.each, values, strict=True):
-            frame = frame[frame[column] == value]
+        # Without parts there is no value more.
+        for column, value in zip((*exhibit.each, "method"), values, strict=False):
+            frame = frame[frame[column].isin(value.split(TOGETHER))]
         found.append(frame)
     return found
 

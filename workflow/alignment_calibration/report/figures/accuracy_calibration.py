@@ -1,15 +1,16 @@
 """Change in accuracy against change in calibration error: is there a trade-off?"""
 
 import itertools
+import math
 import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import ScaledTranslation
 from scipy import stats
 
 from alignment_calibration.report.figures import style
@@ -24,9 +25,20 @@ _OF_ACCURACY = {
     "change_ci_high": "accuracy_ci_high",
 }
 _DRAWN = [*_OF_ACCURACY, *_OF_ACCURACY.values()]
-#: Inches: height of a panel, and of a mark's letter to its right and above it.
-_PANEL = 1.85
-_BESIDE = (0.045, 0.035)
+#: Inches: height of a panel, and of one where each of a single method is as wide as a column.
+_PANEL, _LARGE = 1.85, 2.5
+
+#: Where the letter of a task may stand beside its mark, in points from middle to middle.
+_BESIDE = [
+    (distance * across, distance * up)
+    for distance in (5.5, 8.0)
+    for across, up in ((0.7, 0.7), (1, 0), (0, 1), (-1, 0), (0, -1), (-0.7, 0.7), (0.7, -0.7),
+                       (-0.7, -0.7))
+]  # fmt: skip
+#: Size in points of a letter, and half of the width and height that it takes.
+_LETTER, _HALF = 6.0, np.array([2.4, 2.9])
+#: Points, of a panel, from which on marks are drawn smaller and their intervals fainter.
+_MANY = 60
 
 #: Fewest points whose rank correlation is worth printing.
 _FEWEST = 5
@@ -47,27 +59,32 @@ def draw(changes: pd.DataFrame) -> Figure:
     methods = [method for method in METHODS if (points["method"] == method).any()]
     marks = style.pair_marks(points["pair"])
     letters = _letters(points["task"])
+    panels = list(itertools.product(metrics, methods))
+    columns = len(methods) if len(methods) > 1 else min(2, len(metrics))
+    lines = math.ceil(len(panels) / columns)
     with style.styled():
-        width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
-        around = 0.5 + 0.16 * (len(marks) + len(letters)) / (4 if len(methods) > 1 else 2)
-        height = min(_PANEL, (style.PAGE_HEIGHT - around) / len(metrics))
-        figure = Figure(figsize=(width, around + height * len(metrics)), layout="constrained")
-        grid = figure.subplots(len(metrics), len(methods), squeeze=False)
-        for axes_line, metric in zip(grid, metrics, strict=True):
-            for axes, method in zip(axes_line, methods, strict=True):
-                shown = points[(points["metric"] == metric) & (points["method"] == method)]
-                if shown.empty:
-                    axes.set_visible(False)
-                    continue
-                _draw_panel(axes, shown, marks, letters)
-                axes.set_title(_title(shown, method, len(methods)))
-            style.first_shown(axes_line).set_ylabel(
-                f"change of {style.metric_name(metric)}\n(points; up: worse)"
-            )
-        whole = "change of accuracy\n(points; right: better)"
+        width = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
+        around = 0.5 + 0.16 * (len(marks) + len(letters)) / (4 if columns > 1 else 2)
+        wanted = _LARGE if len(methods) == 1 else _PANEL
+        height = min(wanted, (style.PAGE_HEIGHT - around) / lines)
+        figure = Figure(figsize=(width, around + height * lines), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False)
+        drawn = {}
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (metric, method) in zip(grid.flat, panels, strict=False):
+            shown = points[(points["metric"] == metric) & (points["method"] == method)]
+            if shown.empty:
+                axes.set_visible(False)
+                continue
+            _draw_marks(axes, shown, marks)
+            axes.set_title(_title(shown, method, columns))
+            if method == methods[0]:
+                axes.set_ylabel(f"change of {style.metric_name(metric)}\n(points; up: worse)")
+            drawn[axes] = shown
         for column in grid.T:
             style.first_shown(column[::-1]).set_xlabel(
-                whole if len(methods) < 5 else "accuracy (points)"  # all that a narrow panel holds
+                "change of accuracy\n(points; right: better)"
             )
         style.legend_beneath(
             figure,
@@ -79,6 +96,9 @@ def draw(changes: pd.DataFrame) -> Figure:
                 ),
             ],
         )
+        figure.draw_without_rendering()  # where a letter has room is known once all has its place
+        for axes, shown in drawn.items():
+            _write_letters(axes, shown, letters)
     return figure
 
 
@@ -100,29 +120,49 @@ def numbers(changes: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _draw_panel(
-    axes: Axes, points: pd.DataFrame, marks: Mapping[str, style.Mark], letters: Mapping[str, str]
-) -> None:
-    """Marks with the intervals of both changes, the letter of the task beside each."""
+def _draw_marks(axes: Axes, points: pd.DataFrame, marks: Mapping[str, style.Mark]) -> None:
+    """Marks with the intervals of both changes."""
     percent = points.assign(**{column: 100 * points[column] for column in _DRAWN})
+    share = min(1.0, _MANY / len(points))
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     for pair, mark in marks.items():
         of_pair = percent[percent["pair"] == pair]
         x, y = of_pair["accuracy"], of_pair["change"]
-        thin: dict[str, Any] = {"color": mark.colour, "linewidth": 0.5, "alpha": 0.4, "zorder": 1}
+        thin: dict[str, Any] = {"color": mark.colour, "linewidth": 0.5, "zorder": 1}
+        thin["alpha"] = 0.4 * share
         axes.vlines(x, of_pair["change_ci_low"], of_pair["change_ci_high"], **thin)
         axes.hlines(y, of_pair["accuracy_ci_low"], of_pair["accuracy_ci_high"], **thin)
-        axes.plot(x, y, linestyle="none", zorder=2, **mark.settings)
-    beside = axes.transData + ScaledTranslation(*_BESIDE, axes.figure.dpi_scale_trans)
-    for task, letter in letters.items():
-        of_task = percent[percent["task"] == task]
-        look = _letter_settings(letter)
-        axes.plot(
-            of_task["accuracy"], of_task["change"], linestyle="none", transform=beside, zorder=3,
-            **look,
-        )  # fmt: skip
+        look = mark.settings | {"markersize": 2.4 + 0.8 * share}
+        axes.plot(x, y, linestyle="none", zorder=2, **look)
     axes.locator_params(nbins=4, steps=[1, 2, 5, 10])
+
+
+def _write_letters(axes: Axes, points: pd.DataFrame, letters: Mapping[str, str]) -> None:
+    """The letter of its task beside each mark that leaves room for it, the outermost first."""
+    scale = 72 / axes.figure.dpi
+    at = scale * axes.transData.transform(100 * points[["accuracy", "change"]].to_numpy())
+    low, high = scale * np.asarray(axes.bbox.extents).reshape(2, 2) + [_HALF, -_HALF]
+    tasks = points["task"].to_numpy()
+    written = np.empty((0, 2))
+    far = np.hypot(*((at - np.median(at, axis=0)) / (at.std(axis=0) + 1e-9)).T)
+    for place in np.argsort(-far, kind="stable"):
+        for beside in _BESIDE:
+            middle = at[place] + beside
+            if (
+                (low <= middle).all()
+                and (middle <= high).all()
+                and not (np.abs(at - middle) < _HALF + 1.6).all(axis=1).any()
+                and not (np.abs(written - middle) < 2 * _HALF).all(axis=1).any()
+            ):
+                text = axes.annotate(
+                    letters[tasks[place]], 100 * points[["accuracy", "change"]].to_numpy()[place],
+                    xytext=beside, textcoords="offset points", fontsize=_LETTER, color="0.2",
+                    ha="center", va="center",
+                )  # fmt: skip
+                text.set_in_layout(False)
+                written = np.vstack([written, middle])
+                break
 
 
 def _letters(tasks: Iterable[str]) -> dict[str, str]:
@@ -134,12 +174,12 @@ def _letters(tasks: Iterable[str]) -> dict[str, str]:
 
 
 def _letter_settings(letter: str) -> dict[str, Any]:
-    """Keyword arguments that make a mark of a letter: as texts they would not be clipped."""
+    """Keyword arguments that make a mark of a letter, for the key."""
     return {
         "marker": f"$\\mathrm{{{letter}}}$",
-        "markersize": 3.2,
+        "markersize": 4.4,
         "color": "0.2",
-        "markeredgewidth": 0.15,
+        "markeredgewidth": 0.1,
     }
 
 
@@ -164,9 +204,7 @@ def _rank_correlation(points: pd.DataFrame) -> float | None:
 
 
 def _title(points: pd.DataFrame, method: str, columns: int) -> str:
-    rho = _rank_correlation(points)
-    name = style.in_lines(style.method_name(method), style.TWO_COLUMNS / columns - 0.35)
-    if rho is None:
-        return name
-    between = "   " if columns < 4 else "\n"  # a narrow panel holds the name alone
-    return name + between + f"ρ = {rho:+.2f}".replace("-", "−")
+    name, rho = style.method_name(method), _rank_correlation(points)
+    if rho is not None:  # its spaces do not break
+        name += f" \u2002ρ\u00a0=\u00a0{rho:+.2f}".replace("-", "−")
+    return style.in_lines(name, style.TWO_COLUMNS / max(2, columns) - 0.35)

@@ -107,6 +107,6 @@ def name_point(axes: Axes, value: float, place: float, name: str) -> None:
         markerfacecolor="none", markeredgewidth=0.7, zorder=4,
     )  # fmt: skip
     axes.annotate(
-        name, (value, place), xytext=(0, 2.5), textcoords="offset points", fontsize=4.5,
+        name, (value, place), xytext=(0, 2.5), textcoords="offset points", fontsize=6,
         ha="right" if value > 0 else "left", va="bottom", color=style.ALIGNED_COLOUR, zorder=4,
     )  # fmt: skip

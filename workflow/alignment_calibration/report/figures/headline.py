@@ -43,7 +43,7 @@ def draw(effects: pd.DataFrame, primary: Primary) -> Figure:
             rows = effects[effects["metric"].isin(block)]
             _draw_block(axes, rows, block, methods, marks, primary, line >= _LEAST)
         if line >= _LEAST:
-            grid[0].set_title("worse: pairs, tasks", loc="right", fontsize=5.5, color=style.GREY)
+            grid[0].set_title("worse: pairs, tasks", loc="right", fontsize=6, color=style.GREY)
         style.legend_beneath(figure, [_handle(method, marks[method]) for method in methods])
     return figure
 
@@ -152,7 +152,7 @@ def _draw_block(
                     xytext=(2, 0),
                     textcoords="offset points",
                     va="center",
-                    fontsize=5.5,
+                    fontsize=6,
                 )
     axes.set_ylim(len(metrics) * step - 1, -1)
     middle = (len(methods) - 1) / 2

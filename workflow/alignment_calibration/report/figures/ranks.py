@@ -120,7 +120,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, pairs: list[str], tasks: list[st
         mask=ranks.isna(),
         annot=ranks.astype(object).where(ranks.notna(), ""),
         fmt="",
-        annot_kws={"size": 5.5, "color": "black"},
+        annot_kws={"size": 6, "color": "black"},
         cmap=_SHADES,
         vmin=0,
         vmax=1,

@@ -112,7 +112,7 @@ def _draw_ece(axes: Axes, words: str, stage: str) -> None:
         return
     text = axes.annotate(
         f"{stage}: ECE {words}", (1, 1), xycoords="axes fraction", color=_LOOKS[stage][0],
-        xytext=(0, 10 if stage == BASE else 2.5), textcoords="offset points", fontsize=5.5,
+        xytext=(0, 10 if stage == BASE else 2.5), textcoords="offset points", fontsize=6,
         ha="right",
     )  # fmt: skip
     text.set_in_layout(False)  # it may begin left of the panel, which is not to shrink for it

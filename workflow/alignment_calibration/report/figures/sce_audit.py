@@ -64,7 +64,7 @@ def closed_form_lines(axes: Axes, options: "pd.Series[float]") -> None:
             (x.mean(), y.mean()),
             xytext=(-1, 4),
             textcoords="offset points",
-            fontsize=5.5,
+            fontsize=6,
             color="0.3",
             ha="right",
         )

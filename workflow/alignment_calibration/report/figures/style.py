@@ -100,6 +100,11 @@ def method_name(method: str) -> str:
     return method.replace("_", ", ")
 
 
+def length(name: str) -> float:
+    """About how many inches a name is long in a heading."""
+    return _LETTER * len(name)
+
+
 def in_lines(name: str, inches: float) -> str:
     """A name in as many lines as it takes not to be longer than some inches, words kept whole."""
     return textwrap.fill(name, max(1, int(inches / _LETTER)), break_long_words=False)

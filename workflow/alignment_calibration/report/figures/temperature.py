@@ -16,10 +16,13 @@ METRIC = "ece"
 
 #: Height in inches of a panel.
 _PANEL = 1.5
-#: Where slopes begin and end in a state (no remedy, or one), which is one wide, and how far they
-#: are shifted to the side so that neither mark nor interval hides another.
-_ENDS = (-0.24, 0.24)
-_SHIFT = 0.18
+#: The part of a state's width (one: no remedy, or one of them) that its slopes share, and the part
+#: of its share that a slope takes, so that neither mark nor interval hides another.
+_SHARED, _RUN = 0.9, 0.5
+#: Points: size of a mark, and the least that a slope may have across at the width of one column.
+_MARK, _LEAST = 2.6, 3.0
+#: Inches across that the name of a panel takes if it is not written upwards.
+_NAME = 0.8
 
 
 def draw(scaled: pd.DataFrame) -> Figure:
@@ -42,10 +45,14 @@ def draw(scaled: pd.DataFrame) -> Figure:
         method: ["", *(remedy for remedy in remedies_of(method) if remedy in applied)]
         for method in methods
     }
+    number = len(marks) * sum(map(len, states.values()))
     with style.styled():
-        width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
-        around = 1.0 + 0.16 * (1 + len(marks) // (4 if len(methods) > 1 else 2))
+        fits = len(methods) == 1 and _room(style.ONE_COLUMN, number) >= _LEAST
+        width = style.ONE_COLUMN if fits else style.TWO_COLUMNS
+        around = 1.0 + 0.16 * (1 + len(marks) // (2 if fits else 4))
         height = min(_PANEL, (style.PAGE_HEIGHT - around) / len(panels))
+        upwards = max(style.length(_named(panel, each)) for each in panels) < height - 0.25
+        size = min(_MARK, 0.9 * _room(width, number))
         figure = Figure(figsize=(width, around + height * len(panels)), layout="constrained")
         grid = figure.subplots(
             len(panels), len(methods), squeeze=False, sharex="col", sharey=True,
@@ -54,8 +61,11 @@ def draw(scaled: pd.DataFrame) -> Figure:
         for line, shown in zip(grid, panels, strict=True):
             for axes, method in zip(line, methods, strict=True):
                 of_panel = rows[(rows[panel] == shown) & (rows["method"] == method)]
-                _draw_panel(axes, of_panel.set_index(slope), marks, states[method])
-            line[0].set_ylabel(style.in_lines(_named(panel, shown), height))
+                _draw_panel(axes, of_panel.set_index(slope), marks, states[method], size)
+            line[0].set_ylabel(
+                _named(panel, shown) if upwards else style.in_lines(_named(panel, shown), _NAME),
+                **({} if upwards else {"rotation": 0, "ha": "right", "va": "center"}),
+            )
         for axes, method in zip(grid[0], methods, strict=True):
             axes.set_title(style.in_lines(style.method_name(method), width / len(methods)))
         grid[0, 0].set_ylim(bottom=0)
@@ -63,6 +73,11 @@ def draw(scaled: pd.DataFrame) -> Figure:
         figure.supylabel("ECE (%), base → aligned", fontsize=7)
         style.pair_legend(figure, {_named(slope, key): mark for key, mark in marks.items()})
     return figure
+
+
+def _room(width: float, slopes: int) -> float:
+    """Points across that a slope has beside others, in a figure of some inches."""
+    return 72 * (width - _NAME) * _SHARED / slopes
 
 
 def numbers(scaled: pd.DataFrame) -> dict[str, Any]:
@@ -92,15 +107,21 @@ def _named(key: str, value: str) -> str:
 
 
 def _draw_panel(
-    axes: Axes, rows: pd.DataFrame, marks: Mapping[str, style.Mark], states: Sequence[str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    marks: Mapping[str, style.Mark],
+    states: Sequence[str],
+    size: float,
 ) -> None:
-    """A slope per state and mark, with the intervals of its ends.
+    """A slope per state, from the base model to the mark of the aligned one, with their intervals.
 
     Args:
         rows: of a panel, by what its slopes are.
         states: remedies, after "" for none.
+        size: of a mark, in points.
     """
-    shifts = np.linspace(-_SHIFT, _SHIFT, len(marks)) if len(marks) > 1 else [0.0]
+    slot = _SHARED / len(marks)
+    shifts = slot * (np.arange(len(marks)) - (len(marks) - 1) / 2)
     for place, remedy in enumerate(states):
         when = "after" if remedy else "before"
         of_state = rows[rows["remedy"] == (remedy or states[1])]
@@ -114,9 +135,9 @@ def _draw_panel(
                 100 * of_slope[[f"base_{when}{end}", f"aligned_{when}{end}"]].to_numpy()[0]
                 for end in ("", "_ci_low", "_ci_high")
             )
-            x = [place + end + shift for end in _ENDS]
-            axes.vlines(x, low, high, color=mark.colour, linewidth=0.6, alpha=0.6, zorder=2)
-            look = mark.settings | {"markersize": 2.4, "linewidth": 0.8}
+            x = place + shift + slot * _RUN * np.array([-0.5, 0.5])
+            axes.vlines(x, low, high, color=mark.colour, linewidth=0.5, alpha=0.5, zorder=2)
+            look = mark.settings | {"markersize": size, "linewidth": 0.7, "markevery": [1]}
             axes.plot(x, value, clip_on=False, zorder=3, **look)
     axes.set_xlim(-0.5, len(states) - 0.5)
     axes.set_xticks(range(len(states)), ["as it is", *states[1:]], rotation=90)
