@@ -134,12 +134,13 @@ def nine_methods():
 
 
 @pytest.mark.parametrize("name", [name for name in SINGLE if FIGURES[name].fits(20)])
-def test_every_part_of_a_study_with_all_methods_is_tidy(name, nine_methods):
+def test_parts_of_a_study_with_all_methods_are_tidy(name, nine_methods):
     figure = FIGURES[name]
     parts = figure.parts(20, 12, list(METHODS))
     if figure.published and not figure.own:
         pytest.skip("has the methods of the published study")
-    for values in [[part] for part in parts[:: len(parts) - 1]] if parts else [[]]:
+    # Of three parts the middle one, whose methods have the longest names.
+    for values in [[part] for part in parts[1::3]] if parts else [[]]:
         shown = frames_of(figure, head_of(figure, nine_methods, USUAL)[0], values)
         check_page(module(name).draw(*shown, **shown_first(figure, USUAL)))
 

@@ -114,7 +114,7 @@ FIGURES: Final = {
         of_many="none",
     ),
     "figure2_sce": Exhibit(
-        ("changes",), any_of=(("sce_ovr",), ("sce",)), of_many="none", beside="methods"
+        ("changes",), any_of=(("sce_ovr",), ("sce",)), of_many="none", beside="marks"
     ),
     "lineages": Exhibit(("pair_effects", "metrics"), primary=True, of_many="only"),
     "distribution": Exhibit(

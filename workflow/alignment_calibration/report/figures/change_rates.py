@@ -66,8 +66,9 @@ def draw(changes: pd.DataFrame, panels: Sequence[Panel]) -> Figure:
             _draw_panel(axes, of_panel, tasks, marks, columns, logarithmic)
             name = style.metric_name(metric)
             if columns > 4:
-                name = name.replace(" (", "\n(")
-            axes.set_title(f"{name}\n{style.method_name(method)}")
+                name = style.in_lines(name, width / columns - 0.2)
+            how = style.in_lines(style.method_name(method), width / columns - 0.2)
+            axes.set_title(f"{name}\n{how}")
         for axes in list(grid)[len(shown) :]:
             axes.set_axis_off()
         if words:
@@ -217,7 +218,7 @@ def _scale(axes: Axes, percent: pd.DataFrame, columns: int, logarithmic: bool) -
     if len(decades) == 1:  # one tick tells nothing of a logarithmic scale
         near = reach < _LOGARITHMIC_FROM and columns < 3  # in narrow panels it has no room
         decades.append(2 * _LINEAR_TO if near else _LOGARITHMIC_FROM)
-    every = math.ceil(len(decades) / (1 if columns > 3 else 3))
+    every = math.ceil(len(decades) / (1 if columns > 3 else 2 if columns == 3 else 3))
     ticks = [0.0, *decades[::every], *(-decade for decade in decades[::every])]
     axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if left <= t <= right]))
     axes.xaxis.set_minor_locator(FixedLocator([]))
