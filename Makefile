@@ -41,8 +41,9 @@ report: .venv/workflow.stamp  ## Make the report of the demo study, and what it 
 	$(SNAKEMAKE)
 	$(SNAKEMAKE) --report results/demo/report.zip
 
+# A file at a time on each core, so that what its tests share is made once.
 test: .venv/test.stamp  ## Run the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 lint: .venv/test.stamp  ## Check style, types and the workflow
 	$(BIN)/ruff check .
