@@ -53,7 +53,7 @@ if PARTS > 1:
             backend=STUDY["scoring"]["backend"],
             receipts=lambda w: receipts(w.model),
         shell:
-            SCORE + f"{{params.receipts:q}} --part {{wildcards.part}}/{PARTS}"
+            f"{SCORE}{{params.receipts:q}} --part {{wildcards.part}}/{PARTS}"
 
     # The marks are temporary, so that whatever makes a receipt necessary runs the parts first.
     rule give_receipts:
@@ -79,7 +79,7 @@ if PARTS > 1:
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
-            CELLS_OF_MODEL + " --receipts {output:q} --scored {input.parts:q}"
+            f"{CELLS_OF_MODEL} --receipts {{output:q}} --scored {{input.parts:q}}"
 
 elif STUDY["scoring"]["load_once"]:
 
@@ -107,7 +107,7 @@ elif STUDY["scoring"]["load_once"]:
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
-            SCORE + "{output:q}"
+            f"{SCORE}{{output:q}}"
 
 else:
 
@@ -135,7 +135,7 @@ else:
             dtype=lambda w: dtype_of(w.model),
             backend=STUDY["scoring"]["backend"],
         shell:
-            SCORE + "{output:q}"
+            f"{SCORE}{{output:q}}"
 
 
 # The scoring alone, so that what needs no GPU can follow elsewhere.
