@@ -57,6 +57,24 @@ TREE: dict[str, Any] = {
     ),
     "gpt-neox": lambda: transformers.GPTNeoXConfig(**NEOX),
     "gpt2": lambda: transformers.GPT2Config(**GPT2),
+    # Three that scale their logits: the first divides by its number, the others multiply by theirs.
+    "granite": lambda: transformers.GraniteConfig(**COMMON, logits_scaling=4.0),
+    "hyperclovax": lambda: transformers.HyperCLOVAXConfig(**COMMON, logits_scaling=0.25),
+    "cohere": lambda: transformers.CohereConfig(**COMMON, logit_scale=0.25),
+    # Its forward calls the decoder in its base model; projections of hidden states at both ends.
+    "opt": lambda: transformers.OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        ffn_dim=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        word_embed_proj_dim=16,
+        do_layer_norm_before=False,
+    ),
+    # Hands on what its body says of its experts.
+    "mixtral": lambda: transformers.MixtralConfig(
+        **COMMON, num_local_experts=4, output_router_logits=True
+    ),
 }
 PLAIN: dict[str, Any] = {
     "bloom": lambda: transformers.BloomConfig(
@@ -73,8 +91,6 @@ PLAIN: dict[str, Any] = {
     "mamba": lambda: transformers.MambaConfig(
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=8
     ),
-    # The scorer knows nothing of this architecture's scaled logits, and must notice.
-    "granite": lambda: transformers.GraniteConfig(**COMMON, logits_scaling=4.0),
 }
 
 
@@ -144,7 +160,18 @@ def test_tree_agrees_with_single_sequences_under_any_budget(architecture, reques
     assert choose(model, CPU)[0] == "tree"
     for budget in (30, 100, 100_000):
         scorer = TreeScorer(model, CPU, budget)
-        assert largest_difference(scorer.score(requests, ignore), wanted) < 1e-4
+        assert largest_difference(scorer.score(requests, ignore), wanted) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("architecture", "scale"),
+    [("granite", "logits_scaling"), ("hyperclovax", "logits_scaling"), ("cohere", "logit_scale")],
+)
+def test_the_scale_of_logits_matters_in_these_tests(architecture, scale, requests):
+    config = TREE[architecture]()
+    scaled = one_by_one(tiny(config), requests)
+    setattr(config, scale, 1.0)
+    assert largest_difference(scaled, one_by_one(tiny(config), requests)) > 0.1
 
 
 @pytest.mark.parametrize("architecture", ["mistral", "gemma2", "gemma3", "qwen2-window"])

@@ -15,9 +15,9 @@ from alignment_calibration.scoring.attention import (
     tree_attention_of,
 )
 from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
+from alignment_calibration.scoring.head import logits_of
 from alignment_calibration.scoring.memory import LOGITS_AT_ONCE, halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
-from alignment_calibration.scoring.output_layer import float32_product
 from alignment_calibration.scoring.scorer import Request, UnsupportedModelError, Work
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
 
@@ -209,16 +209,12 @@ class TreeScorer:
         Returns:
             Tensor of shape (targets, numbers read), on the device of the output layer.
         """
-        product = float32_product(self.model.get_output_embeddings())
-        config = self.model.config.get_text_config()
-        softcap = getattr(config, "final_logit_softcapping", None)
-        step = max(1, LOGITS_AT_ONCE[self.device.type] // config.vocab_size)
+        vocabulary = self.model.config.get_text_config().vocab_size
+        step = max(1, LOGITS_AT_ONCE[self.device.type] // vocabulary)
         results = []
         for start in range(0, len(hidden), step):
             with linear_layers(self.device, self.model.dtype):
-                logits = product(hidden[start : start + step])
-            if softcap is not None:
-                logits = softcap * torch.tanh(logits / softcap)
+                logits = logits_of(self.model, hidden[start : start + step])
             first, last = np.searchsorted(rows, [start, start + step])
             row = sent(rows[first:last] - start, logits.device)
             target = sent(targets[first:last], logits.device)
