@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alignment_calibration.errors import UserError
-from alignment_calibration.scoring.scorer import Request, Scorer, UnsupportedModelError
+from alignment_calibration.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     import torch
@@ -105,40 +105,11 @@ def choose(
     raise AssertionError(f"{PLAIN} scores every model")
 
 
-def why_not(backend: str, model: Any, device: "torch.device") -> str | None:
-    """Why a backend cannot score a model, or None if it can: found by trying.
+def why_not(name: str, model: Any, device: "torch.device") -> str | None:
+    """Why a backend cannot score a model, or None if it can; see `trial.fault_of`."""
+    from alignment_calibration.scoring.trial import fault_of
 
-    A few tokens with branches go through the model its way and one by one.
-    """
-    import numpy as np
-    import torch
-
-    if backend == PLAIN:
+    backend = BACKENDS[name]
+    if name == PLAIN:
         return None
-    vocabulary = model.config.get_text_config().vocab_size
-    some = [(7 + 11 * number) % vocabulary for number in range(12)]
-    context = tuple(some[:4])
-    requests = [
-        Request(context, tuple(some[4:8])),
-        Request(context, tuple(some[6:9])),
-        Request(context, tuple(some[8:12])),
-    ]
-    try:
-        # With so small a budget the tree's context is a stem, below which the options are a block.
-        tried = BACKENDS[backend].scorer()(model, device, 8)
-        found = tried.score(requests, lambda number: None)
-    except UnsupportedModelError as error:
-        return str(error)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        return f"its forward pass differs ({type(error).__name__})"
-    if BACKENDS[backend].own_numbers:
-        return None
-    wanted = _plain()(model, device, 64).score(requests, lambda number: None)
-    difference = max(
-        float(np.abs(one - other).max()) for one, other in zip(found, wanted, strict=True)
-    )
-    # Half precision rounds; attention to the wrong tokens is off by more.
-    tolerance = 1e-3 if model.dtype == torch.float32 else 0.5
-    if not difference <= tolerance:
-        return f"its results differ by {difference:.2g} nats"
-    return None
+    return fault_of(backend.scorer(), model, device, same_numbers=not backend.own_numbers)
