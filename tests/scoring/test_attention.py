@@ -12,15 +12,8 @@ from alignment_calibration.scoring.attention import Kept, Row, kernels
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
-from tests.scoring.test_scorers import (
-    TREE,
-    ids,
-    ignore,
-    largest_difference,
-    one_by_one,
-    requests,
-    tiny,
-)
+from tests.scoring.test_scorers import ids, ignore, largest_difference, one_by_one, requests
+from tests.support.architectures import TREE, tiny
 
 __all__ = ["requests"]  # a fixture
 

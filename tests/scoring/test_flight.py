@@ -14,7 +14,8 @@ from alignment_calibration.scoring.flight import InFlight, rows_ahead
 from alignment_calibration.scoring.plain import PlainScorer
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
-from tests.scoring.test_scorers import TREE, ids, ignore, largest_difference, tiny
+from tests.scoring.test_scorers import ids, ignore, largest_difference
+from tests.support.architectures import TREE, tiny
 
 CPU = torch.device("cpu")
 

@@ -21,7 +21,8 @@ from alignment_calibration.scoring.memory import (
 )
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
-from tests.scoring.test_scorers import COMMON, MIXED, ids, ignore, tiny
+from tests.scoring.test_scorers import ids, ignore
+from tests.support.architectures import COMMON, MIXED, tiny
 
 CPU = torch.device("cpu")
 LONG = COMMON | {"max_position_embeddings": 4096}

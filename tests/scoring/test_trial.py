@@ -10,6 +10,7 @@ from transformers import AttentionInterface
 
 from alignment_calibration.scoring import attention, tree
 from alignment_calibration.scoring.backends import choose, why_not
+from alignment_calibration.scoring.head import logits_of
 from tests.support.architectures import TREE, tiny
 
 CPU = torch.device("cpu")
@@ -120,8 +121,7 @@ def test_half_precision_that_only_rounds_passes(architecture):
 def test_half_precision_is_held_to_a_bound_on_the_mean(monkeypatch):
     """A scale of the logits that is wrong by a seventh moves no log-probability by half a nat."""
     model = tiny(TREE["llama"]()).to(torch.bfloat16)
-    right = tree.logits_of
-    monkeypatch.setattr(tree, "logits_of", lambda model, hidden: right(model, hidden) * 8 / 7)
+    monkeypatch.setattr(tree, "logits_of", lambda model, hidden: logits_of(model, hidden) * 8 / 7)
     reason = why_not("tree", model, CPU)
     assert reason is not None
     most, mean = (float(word) for word in reason.split() if word[0].isdigit())
