@@ -182,7 +182,7 @@ def test_a_cell_of_samples_is_read_like_one_that_was_scored(tmp_path, capsys):
     cells = {"continuation": "demo_words", "choice": "demo_words_choice"}
     every, receipts = files_of("0.4.13"), {}
     model = tmp_path / "model.json"
-    resolve_samples("base", {"samples": str(NEWEST)}, list(every.values()), model)
+    resolve_samples("base", {"samples": str(NEWEST)}, list(every.values()), [], model)
     for prompt, task in cells.items():
         files = {task: every[task]}
         questions = tmp_path / f"{prompt}.questions.parquet"
@@ -210,7 +210,7 @@ def test_another_file_is_another_revision(tmp_path):
     revisions = []
     for _ in range(2):
         files = sample_files(str(tmp_path / "base"), ["demo_words"])
-        resolve_samples("m", {"samples": "base"}, list(files.values()), tmp_path / "m.json")
+        resolve_samples("m", {"samples": "base"}, list(files.values()), [], tmp_path / "m.json")
         revisions.append(json.loads((tmp_path / "m.json").read_text())["revision"])
         path = files["demo_words"]
         path.write_text(path.read_text().replace("-14.52", "-14.53"))

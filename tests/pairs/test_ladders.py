@@ -72,6 +72,18 @@ def test_the_steps_add_up_to_the_whole(frames: dict[str, pd.DataFrame]) -> None:
     np.testing.assert_allclose(debiased, wanted, atol=1e-12)
 
 
+def test_there_is_no_trend_over_a_stage_that_was_not_measured(
+    frames: dict[str, pd.DataFrame],
+) -> None:
+    """As a stage of which lm-eval noted sums alone, under a method that reads tokens."""
+    sums = frames["sft"][frames["sft"]["task"] != "two"]
+    found = trends(frames | {"sft": sums}, {"L": MEMBERS})
+    wanted = trends(frames, {"L": MEMBERS})
+    same = found.columns.drop("q_value")
+    wanted = wanted[wanted["task"] != "two"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.reset_index(drop=True)[same], wanted[same])
+
+
 def test_a_trend_is_the_slope_of_the_fitted_line(frames: dict[str, pd.DataFrame]) -> None:
     found = trends(frames, {"L": MEMBERS})
     assert list(found.columns) == TRENDS.names

@@ -14,18 +14,40 @@ from alignment_calibration.files.atomic import read_json, sha256
 from alignment_calibration.inputs.scored import take
 from alignment_calibration.report.data_set.step import absolute_paths
 from alignment_calibration.study import config
-from tests.support.study import ROOT, STUDY, Study
+from tests.support.made_samples import log_samples
+from tests.support.study import CHECKPOINTS, ROOT, STUDY, TABLES, Study
 
+SAMPLES = "runs/aligned"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 @pytest.fixture(scope="module")
 def exported(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A copy of the finished study with its export."""
+    """A copy of the finished study with its export: a ladder of a model that the study scores, one
+    that lm-eval is made to have scored, and one that is asked by its chat template."""
     copy = study.copied(tmp_path_factory.mktemp("exported") / "study")
-    run = copy.run(targets=["export"])
+    task = copy.config["tasks"]["demo_physical"]
+    for cell in copy.results.glob("logits/aligned/demo_physical/*.parquet"):
+        asked = copy.results / "questions" / "demo_physical" / cell.name
+        log_samples(copy.folder / SAMPLES, pd.read_parquet(asked), pd.read_parquet(cell))
+    models = copy.config["models"] | {
+        "aligned": {"samples": SAMPLES},
+        "chat": {"path": str(CHECKPOINTS["aligned"]), "chat_template": True},
+    }
+    copy.write(
+        copy.config
+        | {
+            "models": models,
+            "pairs": {"Chat": {"base": "aligned", "aligned": "chat"}},
+            "ladders": {"Demo": ["base", "aligned", "chat"]},
+            "tasks": {"demo_physical": task},
+        }
+    )
+    for left in (copy.results / "tables", *copy.results.glob("logits/*/demo_geography")):
+        shutil.rmtree(left)
+    run = copy.run(targets=["export", *TABLES])
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "score_model" not in run.stderr
+    (copy.folder / SAMPLES).rename(tmp_path_factory.mktemp("gone") / "samples")
     return copy
 
 

@@ -13,13 +13,18 @@ from types import SimpleNamespace
 
 import alignment_calibration
 from alignment_calibration.errors import UserError
-from alignment_calibration.files.atomic import canonical_json
+from alignment_calibration.files.atomic import canonical_json, read_json
 from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
 from alignment_calibration.inputs.fingerprint import fingerprint
 from alignment_calibration.inputs.sample_files import sample_files
 from alignment_calibration.inputs.sizes import memory_to_score
-from alignment_calibration.inputs.sources import absence_notes, source_of, unreadable
+from alignment_calibration.inputs.sources import (
+    absence_notes,
+    source_of,
+    sums_only,
+    unreadable,
+)
 from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
@@ -117,18 +122,23 @@ SAMPLED = [model for model in MODELS if model not in (*TAKEN, *SCORED)]
 ASKED_BY_SAMPLES = not (TAKEN or SCORED)
 
 
-def read_unreadable():
-    """Method → model → tasks that the method cannot read, since tokens are not known. It looks for
-    the samples of all models, so that a missing file is said before the first job."""
-    models = {model: STUDY["models"][model] for model in MODELS}
+def read_sums_only(model):
+    """The cells of a model of which only sums over an option's tokens are known. It looks for the
+    samples, so that a missing file is said before the first job; an exported study has noted it.
+    """
+    if model in TAKEN:
+        record = read_json(f"{STUDY['scored']}/models/{model}.json")
+        return list(map(tuple, record.get("sums_only", [])))
     asked = {(task, prompt): STUDY["tasks"][task][prompt] for task, prompt in CELLS}
-    try:
-        return unreadable(models, asked, STUDY["methods"])
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    return sums_only(model, STUDY["models"][model], asked, STUDY["methods"])
 
 
-UNREADABLE = read_unreadable()
+try:
+    SUMS_ONLY = {model: read_sums_only(model) for model in MODELS}
+    # Method → model → tasks.
+    UNREADABLE = unreadable(SUMS_ONLY, CELLS, STUDY["methods"])
+except UserError as error:
+    sys.exit(f"error: {error}")
 if workflow.is_main_process:
     for note in absence_notes(UNREADABLE, CELLS):
         print(f"note: {note}", file=sys.stderr)
@@ -256,10 +266,9 @@ def given_questions(*models):
     found = {}
     for chat in {chat_of(STUDY["models"][model]) for model in models}:
         values = {"task": tasks, "prompt": prompts}
-        if chat is None:
-            step = "sampled_questions" if ASKED_BY_SAMPLES else "questions"
-        else:
-            step, values["chat"] = "chats", [chat] * len(tasks)
+        if chat is not None:
+            values["chat"] = [chat] * len(tasks)
+        step = "questions" if chat is None else "chats"
         found |= given(step, question_place(chat), **values)
     return found
 

@@ -24,6 +24,7 @@ rule sampled_models:
         code=code("sampled_models"),
         spec=lambda w: canonical_json(STUDY["models"][w.model]),
         files=lambda w: [str(file) for file in files_of(w.model)],
+        sums_only=lambda w: SUMS_ONLY[w.model],
         fingerprint=lambda w: fingerprint(files_of(w.model)),
     script:
         "../scripts/sampled_models.py"
@@ -47,7 +48,8 @@ rule sampled_questions:
         code=code("sampled_questions"),
         slice=lambda w: samples_slice(MODELS[0], [(w.task, w.prompt)]),
         fingerprint=lambda w: fingerprint(files_of(MODELS[0], (w.task, w.prompt))),
-        origin=lambda w: origin(samples_slice(MODELS[0], [(w.task, w.prompt)])),
+        # As of questions that the study asks itself: whose samples hold them is no matter.
+        origin=lambda w: origin(questions_slice(w)),
     script:
         "../scripts/sampled_questions.py"
 

@@ -15,5 +15,6 @@ if __name__ == "__main__":
             slug=snakemake.wildcards.model,
             spec=json.loads(snakemake.params.spec),
             files=snakemake.params.files,
+            sums_only=snakemake.params.sums_only,
             output=snakemake.output[0],
         )

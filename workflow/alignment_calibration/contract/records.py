@@ -28,6 +28,11 @@ MODEL: Final = table(
             pa.string(), "where its files lie", null="elsewhere: the study was exported"
         ),
         "files": Column(_NESTED, "`name`, `size` in bytes and `sha256` of each file"),
+        "sums_only": Column(
+            _NESTED,
+            "task and prompt of the cells of which only the sums over an option's tokens are known",
+            null="no model of samples; the key is left out",
+        ),
         "chat_template": Column(pa.string(), "the template it is asked by, in Jinja", null=_PLAIN),
         "chat_template_sha256": Column(
             pa.string(), "digest of the template and of what it makes of a chat", null=_PLAIN

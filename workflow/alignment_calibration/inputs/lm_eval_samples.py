@@ -85,18 +85,23 @@ class Samples:
 
 
 def resolve_samples(
-    slug: str, spec: Mapping[str, Any], files: Sequence[str | Path], output: str | Path
+    slug: str,
+    spec: Mapping[str, Any],
+    files: Sequence[str | Path],
+    sums_only: Sequence[tuple[str, str]],
+    output: str | Path,
 ) -> None:
     """Write what later steps need to know of a model of which only samples are there.
 
     The JSON is that of a checkpoint: `model`, `spec`, `revision` (a SHA-256 over the names and
     hashes of the files), `path` of the folder that all files are in, and `files` with name, size in
-    bytes and SHA-256.
+    bytes and SHA-256; and `sums_only`, for those who take the study without its files.
 
     Args:
         slug: the model's name in the config.
         spec: its entry under `models`.
         files: its sample files of all tasks.
+        sums_only: task and prompt of the cells of which only sums over tokens are known.
         output: the JSON file.
     """
     folder = os.path.commonpath([Path(file).parent for file in files])
@@ -111,7 +116,7 @@ def resolve_samples(
     listing = "".join(f"{file['name']} {file['sha256']}\n" for file in listed)
     revision = hashlib.sha256(listing.encode()).hexdigest()
     record = {"model": slug, "spec": dict(spec), "revision": revision, "path": folder}
-    write_json(output, record | {"files": listed})
+    write_json(output, record | {"files": listed, "sums_only": sums_only})
 
 
 def write_sampled_questions(

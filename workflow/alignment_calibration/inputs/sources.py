@@ -3,6 +3,7 @@
 Imported while Snakemake parses the workflow, so nothing heavy may be imported here.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,50 +103,68 @@ def source_of(spec: Spec) -> Source:
     return SOURCES[source_key(spec)]
 
 
+def sums_only(
+    model: str, spec: Spec, asked: Mapping[tuple[str, str], Sequence[str]], methods: Iterable[str]
+) -> list[tuple[str, str]]:
+    """The cells of a model of whose options only the sums over tokens are known.
+
+    Args:
+        model: its name, for errors.
+        spec: of it.
+        asked: lm-eval tasks of each task and prompt.
+        methods: of the study, for errors.
+
+    Raises:
+        UserError: if the model's files are missing, or it cannot have been asked a prompt.
+    """
+    where, source = f"models.{model}.{source_key(spec)}", source_of(spec)
+    cells = []
+    for (task, prompt), names in asked.items():
+        if prompt not in source.prompts:
+            reading = [method for method in methods if prompt in METHODS[method].prompts]
+            raise UserError(
+                f"{where}: lm-eval puts no questions as {prompt}; leave out the methods that "
+                f"read them ({', '.join(reading)}), or score the model"
+            )
+        try:
+            if not source.has_tokens(spec, names):
+                cells.append((task, prompt))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    return cells
+
+
 def unreadable(
-    models: Mapping[str, Spec],
-    asked: Mapping[tuple[str, str], Sequence[str]],
+    sums: Mapping[str, Collection[tuple[str, str]]],
+    asked: Collection[tuple[str, str]],
     methods: Collection[str],
 ) -> dict[str, dict[str, set[str]]]:
     """The methods under which models cannot be read, since only sums of tokens are known of them.
 
     Args:
-        models: spec of each.
-        asked: lm-eval tasks of each task and prompt.
+        sums: `sums_only` of each model.
+        asked: task and prompt of all cells of a model.
         methods: of the study.
 
     Returns:
         Method → model → tasks, of those that have any.
 
     Raises:
-        UserError: if a model's files are missing, it cannot have been asked a prompt, or a task of
-            it cannot be read at all.
+        UserError: if a task of a model cannot be read at all.
     """
     found: dict[str, dict[str, set[str]]] = {}
-    for model, spec in models.items():
-        readable: dict[str, list[str]] = {}
-        where, source = f"models.{model}.{source_key(spec)}", source_of(spec)
-        for (task, prompt), names in asked.items():
-            if prompt not in source.prompts:
-                reading = [method for method in methods if prompt in METHODS[method].prompts]
-                raise UserError(
-                    f"{where}: lm-eval puts no questions as {prompt}; leave out the methods that "
-                    f"read them ({', '.join(reading)}), or score the model"
-                )
-            try:
-                tokens = source.has_tokens(spec, names)
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from None
-            for method in methods:
-                if prompt not in METHODS[method].prompts:
-                    continue
-                if can_be_read(method, tokens):
-                    readable.setdefault(task, []).append(method)
-                else:
-                    found.setdefault(method, {}).setdefault(model, set()).add(task)
-        if barred := sorted({task for task, _ in asked} - readable.keys()):
+    for model, cells in sums.items():
+        readable: set[str] = set()
+        for (task, prompt), method in itertools.product(asked, methods):
+            if prompt not in METHODS[method].prompts:
+                continue
+            if can_be_read(method, (task, prompt) not in cells):
+                readable.add(task)
+            else:
+                found.setdefault(method, {}).setdefault(model, set()).add(task)
+        if barred := sorted({task for task, _ in asked} - readable):
             raise UserError(
-                f"{where}: of {', '.join(barred)} only sums over an "
+                f"models.{model}: of {', '.join(barred)} only sums over an "
                 f"option's tokens are known, which no method reads: {', '.join(methods)}"
             )
     return found

@@ -50,7 +50,8 @@ def trends(
     found = []
     for ladder, members in ladders.items():
         stages = [frames[model].set_index(MEASUREMENT) for model in members]
-        for key in stages[0].index:
+        # A stage of lm-eval's samples may lack methods that need its tokens.
+        for key in (k for k in stages[0].index if all(k in stage.index for stage in stages)):
             rows = [stage.loc[key] for stage in stages]
             found.append(
                 {"ladder": ladder, **dict(zip(MEASUREMENT, key, strict=True))}

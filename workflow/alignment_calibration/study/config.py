@@ -98,12 +98,6 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for prompt in prompts:
         if not any(task[prompt] for task in config["tasks"].values()):
             yield f"methods: read the {prompt} prompt, which no task has"
-    made = [prompt for prompt in prompts if PROMPTS[prompt] != prompt]
-    if made and any("samples" in model for model in config["models"].values()):
-        yield (
-            f"methods: read the {' and '.join(made)} prompt, which lm-eval's samples do not hold; "
-            "leave those methods out"
-        )
     scoring = config["scoring"]
     if scoring["parts"] > 1 and not scoring["load_once"]:
         yield (
