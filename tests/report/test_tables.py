@@ -406,6 +406,29 @@ def test_the_primary_analysis_stands_first(name):
     )
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "questions", "marked"),
+    # As measured: intervals of nll cover .88 at .95 of 200, and well at .75 of 200 or .95 of 5,000.
+    [(0.95, 200, True), (0.75, 200, False), (0.95, 5000, False)],
+)
+def test_model_table_marks_intervals_that_hang_on_few_wrong_answers(accuracy, questions, marked):
+    metrics = pd.DataFrame(
+        [
+            ("X", "base", "x", "t", "choice", metric, value, value - 0.01, value + 0.01, questions)
+            for metric, value in (("accuracy", accuracy), ("nll", 1.25))
+        ],
+        columns=[
+            *("pair", "stage", "model", "task", "method", "metric"),
+            *("value", "ci_low", "ci_high", "n"),
+        ],
+    ).assign(truncated=None, debiased=None)
+    table = model_table.table(metrics, USUAL)
+    base = rows_of(markdown(table))[2]
+    assert base[-1] == f"1.250 [1.240, 1.260]{' †' if marked else ''}"
+    assert "†" not in base[-2]
+    assert any("nll" in note and "†" in note for note in table.notes)
+
+
 def test_model_table_tells_where_contexts_were_cut():
     keys = ["pair", "stage", "model", "task", "method", "metric"]
     rows = [

@@ -79,6 +79,7 @@ _LATEX: Mapping[int, str] = str.maketrans(
         "≥": r"$\geq$",
         "≤": r"$\leq$",
         "≈": r"$\approx$",
+        "†": r"\dag{}",
         "|": r"\textbar{}",
     }
 )

@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import METRICS, value_interval_note
+from alignment_calibration.calibration.metrics.registry import (
+    FEW_WRONG_MARK,
+    METRICS,
+    few_wrong,
+    value_interval_note,
+)
 from alignment_calibration.report.tables.cells import (
     in_order,
     primary_first,
@@ -28,12 +33,19 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
         primary: the analysis that stands first.
     """
     names = in_order(metrics["metric"], [primary.metric, "accuracy"])
-    texts = {
-        (row["method"], row["task"], row["pair"], row["stage"], row["metric"]): value_cell(
+    unsure = {
+        (row["method"], row["task"], row["pair"], row["stage"])
+        for row in metrics[metrics["metric"] == "accuracy"].to_dict("records")
+        if few_wrong(row["value"], row["n"])
+    }
+    texts = {}
+    for row in metrics.to_dict("records"):
+        model = row["method"], row["task"], row["pair"], row["stage"]
+        text = value_cell(
             row["metric"], row["value"], row["ci_low"], row["ci_high"], row["debiased"]
         )
-        for row in metrics.to_dict("records")
-    }
+        marked = model in unsure and METRICS[row["metric"]].hangs_on_wrong_answers
+        texts[*model, row["metric"]] = f"{text} {FEW_WRONG_MARK}" if marked else text
     cut = {
         (row["method"], row["task"], row["pair"], row["stage"]): f"{row['truncated']} of {row['n']}"
         for row in metrics[metrics["truncated"].gt(0)].to_dict("records")
