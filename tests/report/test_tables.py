@@ -453,6 +453,15 @@ def test_model_table_tells_where_contexts_were_cut():
     assert any("lost its left" in note for note in table.notes)
 
 
+def test_claims_that_one_pair_cannot_decide_are_named_and_have_no_row():
+    table = make_table("claims", make_study(1, 1), USUAL)
+    shown = {row[0] for row in table.sections[0].rows}
+    assert "6" not in shown  # how alike tasks rank pairs
+    assert {"3", "4", "5"} <= shown
+    assert set(table.data["claim"]) == set(range(1, 8))
+    assert any("6 (Takes two tasks and three pairs" in note for note in table.notes)
+
+
 #: Those in which no row or column belongs to a method of the study.
 BY_NO_METHOD = {"claims", "table_1", "audit", "audit_ranks", "letter_parts", "option_order"}
 

@@ -168,6 +168,12 @@ TABLES: Final = {
         ("changes", "rank_agreement", "estimates", "rates_by_method"),
         optional=("estimates", "rates_by_method"),
         published=True,
+        any_of=(
+            ("ece", "continuation_sum"),
+            *itertools.product(
+                ("sce_ovr", "sce"), ("continuation_sum", "continuation_min", "choice")
+            ),
+        ),
     ),
     "ladders": Exhibit(("trends", "steps"), needs="ladders"),
     "models": Exhibit(("metrics",), primary=True, of_many="largest"),

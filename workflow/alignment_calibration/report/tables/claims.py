@@ -1,5 +1,7 @@
 """The claims of the reference study, put to a study."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -51,6 +53,11 @@ def table(
         }
         for (number, metric), finding in found.items()
     )
+    untested = {
+        number: _evidence(found[number, SCE_METRICS[0]])
+        for number in range(1, len(CLAIMS) + 1)
+        if all(isinstance(found[number, m].evidence, Nothing) for m in SCE_METRICS)
+    }
     section = Section(
         caption="Claims of the reference study.",
         align=("r", paragraph(0.2), *(("l", paragraph(0.22)) * len(SCE_METRICS))),
@@ -67,6 +74,7 @@ def table(
                 ),
             )
             for number, (statement, _) in enumerate(CLAIMS, start=1)
+            if number not in untested
         ),
     )
     notes = (
@@ -81,11 +89,20 @@ def table(
         f"An error hardly changes if it falls by at most {percent(HARDLY, 0)} % of its base, and "
         f"rankings are nearly the same from W = {NEARLY_SAME} on: thresholds chosen after the "
         "published numbers had been seen.",
+        *_left_out(untested),
         "For claim 4 the paper names −1.25, −2.67, −6.08 and −6.28 % for Llama-3-8B and Mistral-7B "
         "on HellaSwag and PIQA. Its published figures assign these task by task (HellaSwag: −1.25 "
         "and −2.67 %, PIQA: −6.08 and −6.28 %), not in the order of its sentence.",
     )
     return Table("The claims of the reference study", data, (section,), notes)
+
+
+def _left_out(untested: Mapping[int, str]) -> list[str]:
+    """A sentence on the claims that nothing can be said of, if there are any."""
+    if not untested:
+        return []
+    reasons = "; ".join(f"{number} ({text.rstrip('.')})" for number, text in untested.items())
+    return [f"Left out, since this study has nothing to decide them by: {reasons}."]
 
 
 def _evidence(finding: Finding) -> str:
