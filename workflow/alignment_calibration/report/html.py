@@ -1,6 +1,6 @@
 """Tables, figures and texts of the report as HTML that needs neither another file nor a script.
 
-So tables cannot be sorted here, but their CSVs beside them can. DataTables (by itables 2.9, offline)
+So tables cannot be sorted here, but their CSVs beside them can. DataTables (itables 2.9, offline)
 was tried: 0.97 MB a page where pages have 6 to 134 kB, and "12.7 [3.2, 18.5]" sorts as text.
 """
 
