@@ -61,6 +61,7 @@ RUN: Final = table(
         "device": Column(pa.string(), "its name"),
         "scorer": Column(pa.string(), "`tree` or `plain`"),
         "attention": Column(pa.string(), "the attention kernel, and what mask it was given"),
+        "compiled": Column(pa.bool_(), "whether the model's layers were compiled"),
         "token_budget": Column(pa.int64(), "largest batch", "tokens"),
         "seconds": Column(pa.float64(), "time it took", "seconds"),
         "startup_seconds": Column(pa.float64(), "time before the first cell", "seconds"),

@@ -10,7 +10,7 @@ from typing import Any
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.logits import run_record
 from alignment_calibration.files.parquet import read_parquet
-from alignment_calibration.inputs.sizes import Size
+from alignment_calibration.inputs.sizes import BYTES_PER_TOKEN, Size
 from alignment_calibration.inputs.sources import source_of
 from alignment_calibration.study.config import Config
 from alignment_calibration.study.ladders import same_checkpoint
@@ -28,9 +28,6 @@ GPUS = {
     "L40S": 362e12,
     "V100": 125e12,
 }
-
-#: UTF-8 bytes per token of English text, about; counted tokens differ by model.
-BYTES_PER_TOKEN = 4.0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ class Size:
     note: str = ""
 
 
+#: UTF-8 bytes per token of English text, about; counted tokens differ by model.
+BYTES_PER_TOKEN = 4.0
+
 #: Memory that a score job takes beside the weights, in MiB: libraries, CUDA, questions and results.
 BESIDE_WEIGHTS = 16_000
 

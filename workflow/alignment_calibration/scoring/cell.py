@@ -142,6 +142,7 @@ def score_cell(
         "device": device_name(checkpoint.device),
         "scorer": backend,
         "attention": scorer.attention,
+        "compiled": scorer.compiled,
         "token_budget": scorer.token_budget,
         "seconds": round(seconds, 3),
         "startup_seconds": round(startup, 3),

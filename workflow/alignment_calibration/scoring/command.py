@@ -155,6 +155,9 @@ def _score(
                 put_in_words(str(cell.questions), asked, checkpoint.tokenizer, model)
                 for cell, asked in zip(cells, tables, strict=True)
             ]
+        from alignment_calibration.scoring.compiled import compiled_where_it_pays
+
+        scorer = compiled_where_it_pays(scorer, tables)
         startup = time.perf_counter() - _STARTED
         later = sum(map(_questions, tables))
         for cell, questions in zip(cells, tables, strict=True):

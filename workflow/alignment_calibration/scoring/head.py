@@ -49,9 +49,9 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     with ExitStack() as replaced:
         # OPT's forward passes by its base model and calls the decoder in it.
         for body in {model.base_model, model.get_decoder()}:
-            replaced.enter_context(_with_forward(body, answer))
+            replaced.enter_context(with_forward(body, answer))
         # What comes after the head is computed in float32, whatever the model's own format.
-        replaced.enter_context(_with_forward(head, product))
+        replaced.enter_context(with_forward(head, product))
         # On the device of the hidden states, so that accelerate leaves the logits there.
         token = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
         logits: torch.Tensor = model(input_ids=token, use_cache=False).logits
@@ -61,7 +61,7 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _with_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def with_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Let a module compute something else."""
     own = vars(module).get("forward")  # accelerate's, where it has one
     module.forward = forward

@@ -32,6 +32,11 @@ class PlainScorer:
         """See `Scorer.attention`: what transformers chose for the model."""
         return str(self.model.config._attn_implementation)
 
+    @property
+    def compiled(self) -> bool:
+        """See `Scorer.compiled`."""
+        return False
+
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> list[npt.NDArray[np.float32]]:

@@ -49,6 +49,10 @@ class Scorer(Protocol):
     def attention(self) -> str:
         """How attention is computed, for the record of a run."""
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the model's layers are compiled, for the record of a run."""
+
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> "list[npt.NDArray[np.float32]]":

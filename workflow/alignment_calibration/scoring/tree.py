@@ -86,6 +86,11 @@ class TreeScorer:
         soft = getattr(config, "attn_logit_softcapping", None) is not None
         return f"{'eager' if soft else 'sdpa'}, tree mask"
 
+    @property
+    def compiled(self) -> bool:
+        """See `Scorer.compiled`."""
+        return False
+
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> list[npt.NDArray[np.float32]]:
