@@ -9,15 +9,15 @@ measured; otherwise padded batches as it runs them. `--size tiny` runs on a CPU,
 Prints a table for docs/performance.md: questions a second, their ratio to the fastest padded
 batches, tokens that are computed, and the share of the rate of a plain matrix product of the
 model's size that the decoder layers' weights reach on them (MFU; attention, embeddings and output
-layer are not counted as work). The first pass of a way over a workload is told apart: it plans and
-compiles. Below it stand errors of summed log-probabilities against float32.
+layer are not counted as work). The first pass of a way over a workload is told apart. Below stand
+the time to compile the layers, by which `scoring/compiled.py` knows when that pays, and errors of
+summed log-probabilities against float32.
 """
 
 import argparse
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,10 +27,9 @@ import numpy.typing as npt
 import torch
 import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from alignment_calibration.scoring.attention import tree_attention_of
 from alignment_calibration.scoring.backends import choose
+from alignment_calibration.scoring.compiled import compiled
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
 
@@ -177,30 +176,10 @@ class Padded:
         return sums
 
 
-def as_it_is(model: Any) -> AbstractContextManager[Any]:
-    """What a score job does."""
-    return nullcontext()
-
-
-def compiled(model: Any) -> AbstractContextManager[Any]:
-    """Decoder layers compiled for any shape, attention on trees outside; they stay so."""
-    with tree_attention_of(model):
-        name = model.config._attn_implementation
-    outside = torch.compiler.disable(ALL_ATTENTION_FUNCTIONS[name])
-    transformers.AttentionInterface.register(name, outside)
-    # A graph may hold for one layer only, and what is beyond the limit would not be compiled.
-    torch._dynamo.config.cache_size_limit = 64
-    for layer in model.model.layers:
-        layer.compile(dynamic=True)
-    # The compiler cannot lower the operator that our linear layers have on CPUs.
-    context: AbstractContextManager[Any] = torch.backends.mkldnn.flags(enabled=False)
-    return context
-
-
-#: Ways to score by trie, by name; `compiled` stays compiled, so it is the last.
-VARIANTS: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
-    "as it is": as_it_is,
-    "compiled": compiled,
+#: Ways to score by trie, by name: what makes them of the scorer that a model has.
+VARIANTS: dict[str, Callable[[TreeScorer], TreeScorer]] = {
+    "as it is": lambda scorer: scorer,
+    "compiled": compiled,  # whatever a job's size
 }
 
 
@@ -267,9 +246,9 @@ def sums_of(scorer: TreeScorer, requests: Sequence[Request]) -> npt.NDArray[np.f
 class Table:
     """The rows of a run; none after its time."""
 
-    def __init__(self, model: Any, scorer: TreeScorer, arguments: argparse.Namespace) -> None:
-        self.model, self.scorer, self.arguments = model, scorer, arguments
-        self.measured = Measured(model, scorer.device)
+    def __init__(self, model: Any, device: torch.device, arguments: argparse.Namespace) -> None:
+        self.model, self.arguments = model, arguments
+        self.measured = Measured(model, device)
         self.padded = Padded(model)
         self.rate = product_rate(model, self.measured)
         self.weights = sum(weight.numel() for weight in model.model.layers.parameters())
@@ -325,37 +304,30 @@ class Table:
             self.sums[workload] = measures[0]
             self.row(workload, way, None, measures)
 
-    def score(self, workload: str, variant: str) -> None:
+    def score(self, workload: str, way: str, scorer: TreeScorer) -> None:
         """The row of a way to score by trie, of its second pass."""
-        if workload not in self.sums or self.late(f"{workload}, trie, {variant}"):
+        if workload not in self.sums or self.late(f"{workload}, {way}"):
             return
         requests = self.requests(workload)
-        first = self.measured(lambda: sums_of(self.scorer, requests))[1]
-        self.row(
-            workload,
-            f"trie, {variant}",
-            first,
-            self.measured(lambda: sums_of(self.scorer, requests)),
-        )
+        first = self.measured(lambda: sums_of(scorer, requests))[1]
+        self.row(workload, way, first, self.measured(lambda: sums_of(scorer, requests)))
 
     def requests(self, workload: str) -> list[Request]:
         """Of a workload."""
         return requests_of(workload, self.arguments.questions, self.model.config.vocab_size)
 
 
-def print_errors(table: Table, questions: int) -> None:
-    """Errors of both ways against float32, one sequence at a time; the model is float32 then."""
-    model, scorer = table.model, table.scorer
+def print_errors(table: Table, scorers: Mapping[str, TreeScorer], questions: int) -> None:
+    """Errors of all ways against float32, one sequence at a time; the model is float32 then."""
+    model = table.model
     requests = requests_of("hellaswag-like", questions, model.config.vocab_size)
     name = str(model.dtype).removeprefix("torch.")
-    found = {
-        f"trie, {name}": sums_of(scorer, requests),
-        f"padded, {name}": table.padded(requests, 16),
-    }
+    found = {f"{way}, {name}": sums_of(scorer, requests) for way, scorer in scorers.items()}
+    found[f"padded, {name}"] = table.padded(requests, 16)
     torch.set_float32_matmul_precision("highest")  # no TF32
     model.float()
     wanted = table.padded(requests, 1)
-    found["trie, float32"] = sums_of(TreeScorer(model, scorer.device, 2048), requests)
+    found["trie, float32"] = sums_of(TreeScorer(model, model.device, 2048), requests)
     print("\n| way | rms error (nats) | largest |\n| --- | ---: | ---: |")
     for way, sums in found.items():
         error = sums - wanted
@@ -384,7 +356,7 @@ def main() -> None:
     model = built(arguments.size, getattr(torch, arguments.dtype), device)
     _, scorer = choose(model, device)
     assert isinstance(scorer, TreeScorer)
-    table = Table(model, scorer, arguments)
+    table = Table(model, device, arguments)
     print(
         f"{torch.cuda.get_device_name() if cuda else 'cpu'}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, {arguments.size}, {arguments.dtype}, "
@@ -395,13 +367,18 @@ def main() -> None:
     print("|" + " --- |" * len(HEADINGS))
     for workload in arguments.workloads:
         table.pad(workload)
-    for variant in sorted(arguments.variants, key=list(VARIANTS).index):
-        with VARIANTS[variant](model):
-            for workload in arguments.workloads:
-                table.score(workload, variant)
+    scorers, seconds = {}, {}
+    for variant in arguments.variants:
+        if table.late(f"trie, {variant}"):
+            continue
+        made, seconds[variant], *_ = table.measured(partial(VARIANTS[variant], scorer))
+        way = "trie, compiled" if made.compiled else "trie, as it is"  # after a failure as well
+        scorers[way] = made
+        for workload in arguments.workloads:
+            table.score(workload, way, made)
+    print(f"\nto compile, trial included: {seconds.get('compiled', 0):.1f} s")
     if arguments.errors and not table.late("errors"):
-        with torch.compiler.set_stance("force_eager"):
-            print_errors(table, arguments.errors)
+        print_errors(table, scorers, arguments.errors)
 
 
 if __name__ == "__main__":
