@@ -27,6 +27,7 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import expected_identity, read_logits, write_logits
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import command as score_module
+from alignment_calibration.scoring import compiled
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.process import Progress, peak_memory
 from alignment_calibration.scoring.tree import TreeScorer
@@ -134,7 +135,7 @@ def test_a_cell_honours_the_contract_and_is_scored_once(folder, score_here, caps
     record = json.loads(logits(folder, "few").with_suffix(".run.json").read_text())
     assert record["questions"] == 3
     assert record["tokens_computed"] >= record["trie_nodes"] > 0
-    assert (record["scorer"], record["device"]) == ("tree", "cpu")
+    assert (record["scorer"], record["compiled"], record["device"]) == ("tree", False, "cpu")
 
     # Without its receipt it is left alone; and from nothing, in another process, all bytes are the
     # same.
@@ -149,6 +150,20 @@ def test_a_cell_honours_the_contract_and_is_scored_once(folder, score_here, caps
     score_here("few")
     assert logits(folder, "few").read_bytes() == before
     assert receipt(folder, "few").read_bytes() == receipt_before
+
+
+def test_the_record_says_whether_layers_are_compiled(folder, score_here, monkeypatch):
+    """With layers' own forwards in place of compiled ones."""
+
+    def as_if(scorer, tables):
+        assert [len(table) for table in tables] == [9]
+        forwards = {layer: layer.forward for layer in compiled.layers_of(scorer.model)}
+        return compiled.CompiledTreeScorer(scorer.model, scorer.device, 100, forwards)
+
+    monkeypatch.setattr(compiled, "compiled_where_it_pays", as_if)
+    score_here("few")
+    record = json.loads(logits(folder, "few").with_suffix(".run.json").read_text())
+    assert (record["scorer"], record["compiled"]) == ("tree", True)
 
 
 def test_backends_give_the_same_numbers_and_one_identity(folder, score_here, capsys):
