@@ -206,6 +206,7 @@ def test_large_jobs_on_gpus_alone_are_compiled(device, kind, bytes_, expected, m
     assert compiled_where_it_pays(scorer, tables) == ("compiled" if expected else scorer)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles for CPUs by a C++ compiler")
 def test_what_the_compiler_makes_of_the_graphs_gives_the_same_numbers(without_onednn, requests):
     model = tiny(TREE["llama"]())
