@@ -21,6 +21,7 @@ from alignment_calibration.contract.calibration import MODEL_METRICS
 from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.pairs.changes import read_changes, results_of_pairs
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.study.settings import Permuting, Resampling, Settings
 from tests.support.simulation import simulate, simulate_pair, write_confidences
@@ -111,9 +112,7 @@ def test_columns_and_numbers_are_those_of_the_workflow(tmp_path):
                 np.testing.assert_array_equal(here, there)
 
     tested = permutation_tests(
-        "p",
-        {"arc": files["base"]},
-        {"arc": files["aligned"]},
+        read_contrasts("p", {"arc": files["base"]}, {"arc": files["aligned"]}, "questions"),
         names,
         settings,
         Permuting.of(statistics),

@@ -34,6 +34,7 @@ from alignment_calibration.pairs.changes import (
     read_changes,
     results_of_pairs,
 )
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.mean_changes import effects, pair_effects, sign_test
 from alignment_calibration.pairs.permutation_test import permutation_tests
 from alignment_calibration.pairs.ranks import rank_probabilities
@@ -84,9 +85,12 @@ def changes(study):
     tests = []
     for pair, models in PAIRS.items():
         tested = permutation_tests(
-            pair,
-            confidences_of(root, models["base"]),
-            confidences_of(root, models["aligned"]),
+            read_contrasts(
+                pair,
+                confidences_of(root, models["base"]),
+                confidences_of(root, models["aligned"]),
+                "questions",
+            ),
             NAMES,
             SETTINGS,
             Permuting(seed=0, permutations=99),

@@ -10,6 +10,7 @@ from alignment_calibration.calibration.bias_aware import added_gaps, estimate, e
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import fixed_options
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.decomposition import decompose_pair, parts
 from tests.support.gaussian_models import tallied
 from tests.support.simulation import SETTINGS, simulate, simulate_pair, write_confidences
@@ -34,9 +35,8 @@ def test_parts_of_a_change_add_up_to_it(tmp_path):
     paths = [{"task": tmp_path / f"{stage}.parquet"} for stage in ("base", "aligned")]
     for path, predictions in zip(paths, pair, strict=True):
         write_confidences(path["task"], predictions)
-    found = decompose_pair(
-        "pair", paths[0], paths[1], ["accuracy", "ece", "auroc"], SETTINGS, "questions"
-    )
+    contrasts = read_contrasts("pair", paths[0], paths[1], "questions")
+    found = decompose_pair(contrasts, ["accuracy", "ece", "auroc"], SETTINGS)
     assert set(found.metric) == {"accuracy", "ece"}
     before, after = (Sample(p, METRICS, SETTINGS).values() for p in pair)
     for (metric, _), split in cast(Any, found.groupby(["metric", "split"])):

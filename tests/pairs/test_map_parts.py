@@ -6,6 +6,7 @@ import pytest
 from alignment_calibration import compare
 from alignment_calibration.contract.pairs import MAP_EFFECTS, MAP_PARTS
 from alignment_calibration.files.frames import read_frame, write_frame
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.map_parts import (
     map_effects,
     map_parts,
@@ -22,7 +23,7 @@ def found(tmp_path_factory):
     for stage, predictions in zip(("base", "aligned"), pair, strict=True):
         write_confidences(root / f"{stage}.parquet", predictions)
     base, aligned = ({"one": root / f"{stage}.parquet"} for stage in ("base", "aligned"))
-    parts = map_parts("pair", base, aligned, SETTINGS, "questions")
+    parts = map_parts(read_contrasts("pair", base, aligned, "questions"), SETTINGS)
     effects = map_effects([*parts, *(part._replace(pair="copy") for part in parts)])
     write_frame(root / "effects.parquet", effects, MAP_EFFECTS)
     frame = parts_frame(parts)

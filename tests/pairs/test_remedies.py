@@ -16,6 +16,7 @@ from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.metrics.sample import Sample
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
 from alignment_calibration.contract.pairs import REMEDIED
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.remedies import (
     REMEDIES,
     batch_calibrated,
@@ -39,9 +40,8 @@ def effects(tmp_path, base, aligned) -> Any:
     for stage, predictions in (("base", base), ("aligned", aligned)):
         paths[stage] = {"task": tmp_path / f"{stage}.parquet"}
         write_confidences(paths[stage]["task"], predictions)
-    found = remedy_effects(
-        "pair", **paths, metrics=list(METRICS), settings=SETTINGS, resample="questions"
-    )
+    contrasts = read_contrasts("pair", **paths, resample="questions")
+    found = remedy_effects(contrasts, list(METRICS), SETTINGS)
     return found.set_index(["remedy", "metric"])
 
 

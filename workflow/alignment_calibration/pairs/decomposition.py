@@ -6,8 +6,7 @@ shares, and splits over any parts of them. The sign of a bin is known only if it
 from 0, which the intervals of the parts of an error allow for.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,9 @@ from alignment_calibration.calibration.bias_aware import added_gaps, estimate_sh
 from alignment_calibration.calibration.estimates import Estimate, change, of_mean
 from alignment_calibration.calibration.metrics.registry import METRICS, select
 from alignment_calibration.calibration.metrics.sample import Sample
-from alignment_calibration.calibration.predictions import Booleans, Predictions, read_pair
+from alignment_calibration.calibration.predictions import Booleans, Predictions
 from alignment_calibration.contract.pairs import DECOMPOSITION
+from alignment_calibration.pairs.contrasts import Contrast
 from alignment_calibration.study.settings import Settings
 
 
@@ -36,47 +36,36 @@ def parts(base: Predictions, aligned: Predictions) -> dict[str, dict[str, Boolea
 
 
 def decompose_pair(
-    pair: str,
-    base: Mapping[str, str | Path],
-    aligned: Mapping[str, str | Path],
-    metrics: Sequence[str],
-    settings: Settings,
-    resample: str,
+    contrasts: Iterable[Contrast], metrics: Sequence[str], settings: Settings
 ) -> pd.DataFrame:
     """The changes of one pair, split over parts of the questions.
 
     Args:
-        pair: slug.
-        base, aligned: confidences file of each task.
+        contrasts: of the pair.
         metrics: names in the registry; those that cannot be split are left out.
         settings: of the binned metrics.
-        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the DECOMPOSITION contract.
-
-    Raises:
-        UserError: if the models did not answer the same questions, or a file is damaged.
     """
     chosen = {name: metric for name, metric in select(metrics).items() if metric.shares}
     found = []
-    for task in base:
-        for method, answers in read_pair(base[task], aligned[task], resample).items():
-            base_sample, aligned_sample = (
-                Sample(of_model.predictions, chosen, settings) for of_model in answers
-            )
-            members = parts(base_sample.predictions, aligned_sample.predictions)
-            contributed = contributions_of(base_sample, members)
-            contributed_after = contributions_of(aligned_sample, members)
-            for (metric, split, part), before in contributed.items():
-                moved = change(before, contributed_after[metric, split, part])
-                ends, questions = moved.interval(), members[split][part].sum()
-                found.append(
-                    (
-                        *(pair, task, method, metric, split, part),
-                        *(moved.value, moved.debiased, *ends, questions),
-                    )
+    for pair, task, method, *answers in contrasts:
+        base_sample, aligned_sample = (
+            Sample(of_model.predictions, chosen, settings) for of_model in answers
+        )
+        members = parts(base_sample.predictions, aligned_sample.predictions)
+        contributed = contributions_of(base_sample, members)
+        contributed_after = contributions_of(aligned_sample, members)
+        for (metric, split, part), before in contributed.items():
+            moved = change(before, contributed_after[metric, split, part])
+            ends, questions = moved.interval(), members[split][part].sum()
+            found.append(
+                (
+                    *(pair, task, method, metric, split, part),
+                    *(moved.value, moved.debiased, *ends, questions),
                 )
+            )
     frame = pd.DataFrame(found, columns=DECOMPOSITION.names)
     return frame.sort_values(["task", "method", "metric", "split", "part"])
 

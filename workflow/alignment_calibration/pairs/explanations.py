@@ -14,6 +14,7 @@ from alignment_calibration.contract.pairs import (
     REMEDY_EFFECTS,
 )
 from alignment_calibration.files.frames import write_frame
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.decomposition import decompose_pair
 from alignment_calibration.pairs.map_parts import map_effects, map_parts, parts_frame
 from alignment_calibration.pairs.remedy_effects import remedy_effects
@@ -46,9 +47,10 @@ def write_explanations(
     remedies, decompositions, parts = [], [], []
     for pair, models in sorted(pairs.items()):
         base, aligned = (confidences[models[stage]] for stage in STAGES)
-        remedies.append(remedy_effects(pair, base, aligned, metrics, settings, resample))
-        decompositions.append(decompose_pair(pair, base, aligned, metrics, settings, resample))
-        parts += map_parts(pair, base, aligned, settings, resample)
+        contrasts = list(read_contrasts(pair, base, aligned, resample))
+        remedies.append(remedy_effects(contrasts, metrics, settings))
+        decompositions.append(decompose_pair(contrasts, metrics, settings))
+        parts += map_parts(contrasts, settings)
     audits = [audit(model, confidences[model], settings, resample) for model in sorted(confidences)]
     write_frame(outputs["remedies"], pd.concat(remedies), REMEDY_EFFECTS)
     write_frame(outputs["decomposition"], pd.concat(decompositions), DECOMPOSITION)

@@ -3,8 +3,7 @@
 Parts are estimates, so they have means over tasks and pairs as the changes do: parts of the mean.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,8 +13,8 @@ from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import Estimate, change, mean_over_tasks
 from alignment_calibration.calibration.metrics.gaps import CLASS_WISE, TOP_LABEL
 from alignment_calibration.calibration.metrics.registry import METRICS
-from alignment_calibration.calibration.predictions import read_pair
 from alignment_calibration.contract.pairs import MAP_EFFECTS, MAP_PARTS
+from alignment_calibration.pairs.contrasts import Contrast
 from alignment_calibration.pairs.map_change import split
 from alignment_calibration.pairs.mean_estimates import PairMean, mean_over_pairs
 from alignment_calibration.study.settings import Settings
@@ -44,48 +43,31 @@ class Part(NamedTuple):
     unshared_share: float
 
 
-def map_parts(
-    pair: str,
-    base: Mapping[str, str | Path],
-    aligned: Mapping[str, str | Path],
-    settings: Settings,
-    resample: str,
-) -> list[Part]:
-    """Split the changes of one pair.
-
-    Args:
-        pair: slug.
-        base, aligned: confidences file of each task.
-        settings: of the bins.
-        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
-
-    Raises:
-        UserError: if the models did not answer the same questions, or a file is damaged.
-    """
+def map_parts(contrasts: Iterable[Contrast], settings: Settings) -> list[Part]:
+    """Split the changes of some contrasts, in bins by the settings."""
     parts = []
-    for task in base:
-        for method, answers in read_pair(base[task], aligned[task], resample).items():
-            models = [of_model.predictions for of_model in answers]
-            for name, gaps in SPLIT.items():
-                tally = METRICS[name].tally
-                assert tally is not None
-                before, after = (tally(model, settings, model) for model in models)
-                drawing = models[0].drawing
-                found = split(before, after, gaps, drawing=drawing)
-                base_error, aligned_error = (
-                    estimate(of, gaps, drawing=drawing) for of in (before, after)
-                )
-                whole = change(base_error, aligned_error)
-                of_part = {
-                    "whole": (whole, whole),
-                    "map": (found.map, found.with_unshared(found.map)),
-                    "confidences": (found.confidences, found.with_unshared(found.confidences)),
-                    "unshared": (found.unshared, found.unshared),
-                }
-                parts += [
-                    Part(pair, task, method, name, part, *numbers, found.unshared_share)
-                    for part, numbers in of_part.items()
-                ]
+    for pair, task, method, *answers in contrasts:
+        models = [of_model.predictions for of_model in answers]
+        for name, gaps in SPLIT.items():
+            tally = METRICS[name].tally
+            assert tally is not None
+            before, after = (tally(model, settings, model) for model in models)
+            drawing = models[0].drawing
+            found = split(before, after, gaps, drawing=drawing)
+            base_error, aligned_error = (
+                estimate(of, gaps, drawing=drawing) for of in (before, after)
+            )
+            whole = change(base_error, aligned_error)
+            of_part = {
+                "whole": (whole, whole),
+                "map": (found.map, found.with_unshared(found.map)),
+                "confidences": (found.confidences, found.with_unshared(found.confidences)),
+                "unshared": (found.unshared, found.unshared),
+            }
+            parts += [
+                Part(pair, task, method, name, part, *numbers, found.unshared_share)
+                for part, numbers in of_part.items()
+            ]
     return parts
 
 

@@ -8,8 +8,7 @@ other accuracy, or one under- and one over-confident, are no more exchangeable t
 errors. Whether the metric changed is for the interval of its change to say.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,13 +16,10 @@ import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import Metric, select
 from alignment_calibration.calibration.metrics.sample import Comparison
-from alignment_calibration.calibration.predictions import (
-    Predictions,
-    read_pair,
-    truncated_questions,
-)
+from alignment_calibration.calibration.predictions import Predictions, truncated_questions
 from alignment_calibration.calibration.resampling import permutation_p_value, swaps
 from alignment_calibration.contract.pairs import PERMUTATIONS
+from alignment_calibration.pairs.contrasts import Contrast
 from alignment_calibration.study.settings import Permuting, Settings
 
 Name = TypeVar("Name", bound=Hashable)
@@ -60,9 +56,7 @@ def permutation_p_values(
 
 
 def permutation_tests(
-    pair: str,
-    base: Mapping[str, str | Path],
-    aligned: Mapping[str, str | Path],
+    contrasts: Iterable[Contrast],
     metrics: Sequence[str],
     settings: Settings,
     permuting: Permuting,
@@ -70,35 +64,21 @@ def permutation_tests(
     """The p-values of one pair.
 
     Args:
-        pair: slug.
-        base, aligned: confidences file of each task.
+        contrasts: of the pair.
         metrics: names in the registry.
         settings: of the binned metrics.
         permuting: of the questions' answers.
 
     Returns:
         Columns and rows of the PERMUTATIONS contract.
-
-    Raises:
-        UserError: if the models did not answer the same questions, or a file is damaged.
     """
     chosen = select(metrics)
     rows = []
-    for task in base:
-        answers = read_pair(base[task], aligned[task])
-        for method, (base_answers, aligned_answers) in answers.items():
-            found = permutation_p_values(
-                base_answers.predictions,
-                aligned_answers.predictions,
-                chosen,
-                settings,
-                task,
-                permuting,
-            )
-            truncated = truncated_questions(base_answers, aligned_answers)
-            rows += [
-                (pair, task, method, name, p_value, truncated) for name, p_value in found.items()
-            ]
-        print(f"{task}: {permuting.permutations} permutations of {', '.join(answers)}")
+    for pair, task, method, *answers in contrasts:
+        base, aligned = (of_model.predictions for of_model in answers)
+        found = permutation_p_values(base, aligned, chosen, settings, task, permuting)
+        truncated = truncated_questions(*answers)
+        rows += [(pair, task, method, name, p_value, truncated) for name, p_value in found.items()]
+        print(f"{task}, {method}: {permuting.permutations} permutations")
     frame = pd.DataFrame(rows, columns=PERMUTATIONS.names).astype({"truncated": "Int64"})
     return frame.sort_values(["task", "method", "metric"])

@@ -4,9 +4,8 @@ Numbers with a remedy are of the predictions that it gave, its temperature or it
 fitted: another sample of questions would be answered with the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,9 @@ import pandas as pd
 from alignment_calibration.calibration.estimates import Estimate, change, ratio_interval
 from alignment_calibration.calibration.metrics.registry import METRICS, Metric, select
 from alignment_calibration.calibration.metrics.sample import Sample
-from alignment_calibration.calibration.predictions import Predictions, read_pair
+from alignment_calibration.calibration.predictions import Predictions
 from alignment_calibration.contract.pairs import REMEDY_EFFECTS
+from alignment_calibration.pairs.contrasts import Contrast
 from alignment_calibration.pairs.remedies import remedies_of
 from alignment_calibration.pairs.temperature import Temperature
 from alignment_calibration.study.settings import Settings
@@ -30,51 +30,40 @@ class _Measured:
 
 
 def remedy_effects(
-    pair: str,
-    base: Mapping[str, str | Path],
-    aligned: Mapping[str, str | Path],
-    metrics: Sequence[str],
-    settings: Settings,
-    resample: str,
+    contrasts: Iterable[Contrast], metrics: Sequence[str], settings: Settings
 ) -> pd.DataFrame:
     """Metrics of one pair before and after every remedy.
 
     Args:
-        pair: slug.
-        base, aligned: confidences file of each task.
+        contrasts: of the pair.
         metrics: names in the registry.
         settings: of the binned metrics.
-        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the REMEDY_EFFECTS contract.
-
-    Raises:
-        UserError: if the models did not answer the same questions, or a file is damaged.
     """
     chosen = select(metrics)
     rows = []
-    for task in base:
-        for method, answers in read_pair(base[task], aligned[task], resample).items():
-            models = [of_model.predictions for of_model in answers]
-            before = [_measured(model, chosen, settings) for model in models]
-            for name, remedy in remedies_of(method).items():
-                found, seen = remedy.apply(*answers), remedy.metrics(chosen)
-                after = [
-                    was if model is remedied else _measured(remedied, seen, settings)
-                    for was, model, remedied in zip(
-                        before, models, (found.base, found.aligned), strict=True
-                    )
-                ]
-                keys = {"pair": pair, "task": task, "method": method, "remedy": name}
-                temperatures = _temperature("base", found.base_temperature) | _temperature(
-                    "aligned", found.aligned_temperature
+    for pair, task, method, *answers in contrasts:
+        models = [of_model.predictions for of_model in answers]
+        before = [_measured(model, chosen, settings) for model in models]
+        for name, remedy in remedies_of(method).items():
+            found, seen = remedy.apply(*answers), remedy.metrics(chosen)
+            after = [
+                was if model is remedied else _measured(remedied, seen, settings)
+                for was, model, remedied in zip(
+                    before, models, (found.base, found.aligned), strict=True
                 )
-                rows += [
-                    keys | {"metric": metric, "n": len(models[0])} | temperatures | effects
-                    for metric, effects in _effects(before, after).items()
-                ]
-        print(f"{task}: remedies applied")
+            ]
+            keys = {"pair": pair, "task": task, "method": method, "remedy": name}
+            temperatures = _temperature("base", found.base_temperature) | _temperature(
+                "aligned", found.aligned_temperature
+            )
+            rows += [
+                keys | {"metric": metric, "n": len(models[0])} | temperatures | effects
+                for metric, effects in _effects(before, after).items()
+            ]
+        print(f"{task}, {method}: remedies applied")
     frame = pd.DataFrame(rows).sort_values(["task", "method", "remedy", "metric"])
     return frame.reindex(columns=REMEDY_EFFECTS.names)
 
