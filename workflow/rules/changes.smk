@@ -22,6 +22,7 @@ rule permutations:
         slice=statistics_slice(
             "bins",
             "permutations",
+            "resample",
             "seed",
             "tace_threshold",
             metrics=STUDY["metrics"],

@@ -22,7 +22,7 @@ if __name__ == "__main__":
                 snakemake.wildcards.pair,
                 base=dict(zip(params["tasks"], snakemake.input.base, strict=True)),
                 aligned=dict(zip(params["tasks"], snakemake.input.aligned, strict=True)),
-                resample="questions",
+                resample=params["statistics"]["resample"],
             ),
             metrics=params["metrics"],
             settings=Settings.of(params["statistics"]),

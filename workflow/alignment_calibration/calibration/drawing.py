@@ -3,7 +3,7 @@
 A task may pool several lm-eval tasks, as the subjects of MMLU: its *groups*. What an interval says
 hangs on what another sample would be: other questions, of whatever group; as many others of each
 group (stratified); or other groups, with all their questions (clustered; Miller 2024, arXiv
-2411.00640). Errors of sampling and resamples follow from that.
+2411.00640). Errors of sampling, resamples and permutations follow from that.
 """
 
 from abc import ABC, abstractmethod
@@ -54,6 +54,12 @@ class Drawing(ABC):
     def resamples(self, random: np.random.Generator, rows: int) -> Integers:
         """How often each question is in each of some bootstrap resamples, shape (rows, N)."""
 
+    def swaps(self, random: np.random.Generator, rows: int) -> Integers:
+        """Which questions have a pair's answers swapped, 0 or 1, shape (rows, N): what is drawn
+        independently, each with probability 1/2.
+        """
+        return random.integers(2, size=(rows, self.groups.size))
+
     def _sums(self, values: Floats) -> Floats:
         """Sums over the questions of each group: (N, …) to (G, …)."""
         sums = np.zeros((self.sizes.size, *values.shape[1:]))
@@ -72,6 +78,9 @@ class WholeGroups(Drawing):
     def resamples(self, random: np.random.Generator, rows: int) -> Integers:
         count = self.sizes.size
         return _counts(random.integers(count, size=(rows, count)), count)[:, self.groups]
+
+    def swaps(self, random: np.random.Generator, rows: int) -> Integers:
+        return random.integers(2, size=(rows, self.sizes.size))[:, self.groups]
 
 
 class WithinGroups(Drawing):

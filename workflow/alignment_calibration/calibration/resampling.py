@@ -56,15 +56,22 @@ def bootstrap_weights(
         yield counts.reshape(rows, questions).astype(np.float32)
 
 
-def swaps(task: str, questions: int, permuting: Permuting) -> Iterator[Weights]:
-    """Which questions have the answers of a pair's models swapped: each with probability 1/2.
+def swaps(
+    task: str, questions: int, permuting: Permuting, drawing: Drawing | None = None
+) -> Iterator[Weights]:
+    """Which questions have the answers of a pair's models swapped: each with probability 1/2, or
+    groups as a whole where these were drawn.
 
     Yields:
         Blocks of shape (r, questions) of 0 and 1, `permuting.permutations` rows in all.
     """
     random = generator(permuting.seed, task, "permutations")
     for rows in _blocks(permuting.permutations, questions):
-        yield random.integers(2, size=(rows, questions)).astype(np.float32)
+        if drawing is None:
+            drawn = random.integers(2, size=(rows, questions))
+        else:
+            drawn = drawing.swaps(random, rows)
+        yield drawn.astype(np.float32)
 
 
 def permutation_p_value(observed: float, permuted: Floats) -> float:

@@ -1,8 +1,9 @@
 """The step `permutations`: can the predictions of a pair be exchanged?
 
 If alignment had changed nothing, it would not matter which of the two predictions of a question
-came from which model. So they are swapped, question by question, at random; the p-value is the
-share of such swaps that change a metric at least as much. A small one says that the predictions
+came from which model. So they are swapped, question by question, at random (where groups were
+drawn, group by group: the questions of a group are not independent); the p-value is the share of
+such swaps that change a metric at least as much. A small one says that the predictions
 changed in a way that the metric sees, and no more: two models of the same calibration error but of
 other accuracy, or one under- and one over-confident, are no more exchangeable than two of different
 errors. Whether the metric changed is for the interval of its change to say.
@@ -36,7 +37,7 @@ def permutation_p_values(
     """Test by each metric whether two models' predictions can be exchanged.
 
     Args:
-        base, aligned: predictions of the same questions in the same order.
+        base, aligned: predictions of the same questions in the same order, drawn alike.
         metrics: by any name.
         settings: bins and thresholds; equal-mass bins are those of both models together.
         task: slug, from which (and the seed) the swaps follow.
@@ -47,7 +48,9 @@ def permutation_p_values(
     """
     comparison = Comparison(base, aligned, metrics, settings)
     before, after = comparison.swapped(np.zeros((1, len(base)), np.float32))
-    blocks = [comparison.swapped(block) for block in swaps(task, len(base), permuting)]
+    blocks = [
+        comparison.swapped(block) for block in swaps(task, len(base), permuting, base.drawing)
+    ]
     found = {}
     for name in comparison.metrics:
         permuted = np.concatenate([right[name] - left[name] for left, right in blocks])
