@@ -36,14 +36,14 @@ def rotated_logits(random, options, prior, noise=0.0, mass=0.9):
 def test_an_injected_prior_is_recovered():
     random = np.random.default_rng(0)
     logits, _ = rotated_logits(random, random.integers(3, 6, 1500), PRIOR, noise=0.5)
-    found = [estimate.value for estimate in priors(logits)]
+    found = [estimate.value for estimate in priors(logits, "questions")[0]]
     np.testing.assert_allclose(found, PRIOR, atol=0.01)
 
 
 def test_a_prior_without_noise_is_recovered_from_a_few_questions_of_all_sizes():
     random = np.random.default_rng(1)
     logits, _ = rotated_logits(random, [2, 2, 5, 3, 3], PRIOR)
-    np.testing.assert_allclose([e.value for e in priors(logits)], PRIOR, atol=1e-6)
+    np.testing.assert_allclose([e.value for e in priors(logits, "questions")[0]], PRIOR, atol=1e-6)
 
 
 def test_intervals_of_the_prior_hold_it():
@@ -51,7 +51,7 @@ def test_intervals_of_the_prior_hold_it():
     prior = np.array([0.4, 0.3, 0.2, 0.1])
     for _ in range(150):
         logits, _ = rotated_logits(random, [4] * 60, prior, noise=1.0)
-        ends = np.array([estimate.interval() for estimate in priors(logits)])
+        ends = np.array([estimate.interval() for estimate in priors(logits, "questions")[0]])
         held += (ends[:, 0] <= prior) & (prior <= ends[:, 1])
     # 95 % of 150, give or take three standard errors of a share (2.7 at 0.95).
     assert (np.abs(held / 150 - 0.95) < 0.055).all()

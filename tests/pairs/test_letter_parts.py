@@ -108,7 +108,7 @@ def test_file_from_logits(tmp_path):
         write_parquet(files[stage]["t"], rows, identity)
     output = tmp_path / "parts.parquet"
     pairs = {"P": {"base": "base", "aligned": "aligned"}}
-    write_letter_parts(files, pairs, ["brier"], SETTINGS, output)
+    write_letter_parts(files, pairs, ["brier"], SETTINGS, "questions", output)
     assert pq.read_schema(output).names == LETTER_PARTS.names
     found = read_frame(output, LETTER_PARTS).set_index(["metric", "part"])["change"]
     raw = {stage: read_answers(files[stage]["t"])["choice_raw"].predictions for stage in files}

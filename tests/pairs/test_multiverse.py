@@ -75,7 +75,7 @@ def test_sums_are_read_as_the_confidences_step_reads_them():
     sizes = [3, 5, 4]
     tokens = [list(random.normal(size=random.integers(1, 4)) - 3) for _ in range(12)]
     rows = logit_rows(tokens, sizes, [0, 1, 2])
-    found = read_predictions("continuation", rows)
+    found = read_predictions("continuation", rows, "questions")
     for reading, method in [("sum", "continuation_sum"), ("min", "continuation_min")]:
         expected = read_method(rows, method)["probabilities"].to_pylist()
         for got, wanted in zip(found[reading].probabilities, expected, strict=True):
@@ -93,7 +93,7 @@ def pair(tmp_path_factory):
         write_logits(logits_beside(receipt), rows, {"model": stage})
         write_receipt(receipt, {"model": stage}, values_digest(rows))
         files.append({("task", "continuation"): (receipt, {"model": stage})})
-    return predictions, files, pair_multiverse("pair", files[0], files[1])
+    return predictions, files, pair_multiverse("pair", files[0], files[1], "questions")
 
 
 def test_every_universe_is_tested_once(pair):
@@ -129,7 +129,7 @@ def test_logits_of_other_questions_are_refused(pair):
     (receipt, _), *_ = files[0].values()
     other = {("task", "continuation"): (receipt, {"model": "another"})}
     with pytest.raises(UserError, match="scored with another model"):
-        pair_multiverse("pair", other, files[1])
+        pair_multiverse("pair", other, files[1], "questions")
 
 
 def test_conclusions_are_counted_by_direction_and_corrected():

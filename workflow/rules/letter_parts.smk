@@ -24,6 +24,7 @@ rule letter_parts:
         code=code("letter_parts"),
         slice=statistics_slice(
             "bins",
+            "resample",
             "tace_threshold",
             metrics=STUDY["metrics"],
             models=MODELS,

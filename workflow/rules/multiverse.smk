@@ -22,7 +22,7 @@ rule pair_multiverse:
         runtime=60,
     params:
         code=code("pair_multiverse"),
-        slice=statistics_slice(cells=CELLS),
+        slice=statistics_slice("resample", cells=CELLS),
         identities=lambda w: [
             identity_slice(STUDY["pairs"][w.pair][stage]) for stage in STAGES
         ],

@@ -20,8 +20,8 @@ rule option_order:
         runtime=30,
     params:
         code=code("option_order"),
-        slice=canonical_json(
-            {"cells": CELLS, "models": MODELS, "pairs": STUDY["pairs"]}
+        slice=statistics_slice(
+            "resample", cells=CELLS, models=MODELS, pairs=STUDY["pairs"]
         ),
         identities=lambda w: [identity_slice(model) for model in MODELS],
         origin=lambda w: origin(

@@ -21,5 +21,6 @@ if __name__ == "__main__":
             pairs=params["pairs"],
             metrics=params["metrics"],
             settings=Settings.of(params["statistics"]),
+            resample=params["statistics"]["resample"],
             output=snakemake.output[0],
         )

@@ -30,5 +30,6 @@ if __name__ == "__main__":
                 )
             },
             pairs=params["pairs"],
+            resample=params["statistics"]["resample"],
             output=snakemake.output[0],
         )

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin, snakemake.input):
-        cells, given = json.loads(snakemake.params.slice)["cells"], snakemake.input
+        params, given = json.loads(snakemake.params.slice), snakemake.input
         base, aligned = (
             identified_cells(
-                cells,
+                params["cells"],
                 given[stage],
                 given[f"{stage}_questions"],
                 given[f"{stage}_json"],
@@ -29,5 +29,6 @@ if __name__ == "__main__":
                 STAGES, map(json.loads, snakemake.params.identities), strict=True
             )
         )
-        found = pair_multiverse(snakemake.wildcards.pair, base, aligned)
+        resample = params["statistics"]["resample"]
+        found = pair_multiverse(snakemake.wildcards.pair, base, aligned, resample)
         write_frame(snakemake.output[0], found, PAIR_MULTIVERSE)

@@ -4,7 +4,8 @@ Raw letters are letter mass × normalised letters. A model whose alignment taugh
 letter moves its mass; one that came to know better, or to be surer, the split among the letters.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,10 @@ import pandas as pd
 from alignment_calibration.calibration.estimates import Estimate, combined
 from alignment_calibration.calibration.metrics.registry import select
 from alignment_calibration.calibration.metrics.sample import Sample
-from alignment_calibration.calibration.predictions import Floats, Predictions, read_pair
+from alignment_calibration.calibration.predictions import Floats, Predictions
 from alignment_calibration.contract.pairs import LETTER_PARTS
 from alignment_calibration.files.frames import write_frame
+from alignment_calibration.pairs.contrasts import Contrast, read_contrasts
 from alignment_calibration.study.settings import Settings
 from alignment_calibration.study.vocabulary import BASE, STAGES
 
@@ -35,7 +37,9 @@ def raw_predictions(listed: Predictions, mass: Floats) -> Predictions:
     mass = np.minimum(mass, 1.0)
     probabilities = np.pad(listed.probabilities * mass[:, None], ((0, 0), (0, 1)))
     probabilities[np.arange(len(listed)), listed.options] = 1.0 - mass
-    return Predictions(probabilities, listed.options + 1, listed.gold, mass)
+    return replace(
+        listed, probabilities=probabilities, options=listed.options + 1, letter_mass=mass
+    )
 
 
 def split(
@@ -90,28 +94,20 @@ def split(
 
 
 def letter_parts(
-    pair: str,
-    base: Mapping[str, str | Path],
-    aligned: Mapping[str, str | Path],
-    metrics: Sequence[str],
-    settings: Settings,
+    contrasts: Iterable[Contrast], metrics: Sequence[str], settings: Settings
 ) -> Iterator[tuple[object, ...]]:
     """Rows of the LETTER_PARTS contract of one pair, of the tasks that have letters.
 
     Args:
-        pair: slug.
-        base, aligned: confidences file of each task.
+        contrasts: of the pair.
         metrics: names in the registry.
         settings: of the binned metrics.
-
-    Raises:
-        UserError: if the models did not answer the same questions, or a file is damaged.
     """
-    for task in base:
-        answers = read_pair(base[task], aligned[task])
-        if not answers.keys() >= {LISTED, RAW}:
+    answers = {(contrast.task, contrast.method): contrast for contrast in contrasts}
+    for pair, task, method, *models in answers.values():
+        if method != LISTED or (task, RAW) not in answers:
             continue
-        listed = dict(zip(STAGES, (model.predictions for model in answers[LISTED]), strict=True))
+        listed = dict(zip(STAGES, (model.predictions for model in models), strict=True))
         mass = {stage: np.asarray(listed[stage].letter_mass) for stage in STAGES}
         for name, parts in split(listed, mass, metrics, settings).items():
             for part, found in parts.items():
@@ -123,6 +119,7 @@ def write_letter_parts(
     pairs: Mapping[str, Mapping[str, str]],
     metrics: Sequence[str],
     settings: Settings,
+    resample: str,
     output: str | Path,
 ) -> None:
     """Write the parts of all pairs.
@@ -132,6 +129,7 @@ def write_letter_parts(
         pairs: `base` and `aligned` model of each pair.
         metrics: names in the registry.
         settings: of the binned metrics.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
         output: Parquet file to write.
 
     Raises:
@@ -141,7 +139,11 @@ def write_letter_parts(
         row
         for pair, models in sorted(pairs.items())
         for row in letter_parts(
-            pair, confidences[models["base"]], confidences[models["aligned"]], metrics, settings
+            read_contrasts(
+                pair, confidences[models["base"]], confidences[models["aligned"]], resample
+            ),
+            metrics,
+            settings,
         )
     ]
     write_frame(output, pd.DataFrame(rows, columns=LETTER_PARTS.names), LETTER_PARTS)

@@ -20,6 +20,7 @@ from alignment_calibration.calibration.confidences import (
     question_starts,
     readings_of,
 )
+from alignment_calibration.calibration.drawing import drawing_of
 from alignment_calibration.calibration.estimates import change
 from alignment_calibration.calibration.metrics.registry import METRICS, Binning, Metric
 from alignment_calibration.calibration.metrics.sample import Sample
@@ -37,9 +38,16 @@ Universe = tuple[str, int | None, Binning | None]
 UNIVERSE = ["metric", "bins", "binning", "reading"]
 
 
-def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
-    """Predictions of one model on a task under every reading of one prompt."""
+def read_predictions(prompt: str, logits: pa.Table, resample: str) -> dict[str, Predictions]:
+    """Predictions of one model on a task under every reading of one prompt.
+
+    Args:
+        prompt: by name.
+        logits: rows of the LOGITS contract, of that prompt.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
+    """
     starts = question_starts(logits["question_id"])
+    drawing = drawing_of(logits["group"].take(starts).to_numpy(), resample)
     options = np.diff(starts, append=logits.num_rows)
     gold = logits["gold"].to_numpy()[starts].astype(np.int64)
     return {
@@ -47,6 +55,7 @@ def read_predictions(prompt: str, logits: pa.Table) -> dict[str, Predictions]:
             padded(softmax(Scores(option_scores(logits, reading), starts)).values, options),
             options,
             gold,
+            drawing=drawing,
         )
         for reading in readings_of(logits, prompt)
     }
@@ -71,6 +80,7 @@ def pair_multiverse(
     pair: str,
     base: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
     aligned: Mapping[tuple[str, str], tuple[str | Path, Mapping[str, Any]]],
+    resample: str,
 ) -> pd.DataFrame:
     """The changes of one pair on every task in every universe, with their p-values.
 
@@ -78,6 +88,7 @@ def pair_multiverse(
         pair: slug.
         base, aligned: receipt of the logit file of each task and prompt, and the identity that
             the file must have.
+        resample: how the questions were drawn, by name in `drawing.DRAWINGS`.
 
     Returns:
         Rows of the PAIR_MULTIVERSE contract.
@@ -88,7 +99,8 @@ def pair_multiverse(
     found = []
     for task, prompt in base:
         by_model = [
-            read_predictions(prompt, read_logits(*files[task, prompt])) for files in (base, aligned)
+            read_predictions(prompt, read_logits(*files[task, prompt]), resample)
+            for files in (base, aligned)
         ]
         for reading, before in by_model[0].items():
             if reading not in by_model[1]:  # of which only sums are known
