@@ -1,10 +1,13 @@
 """Temperatures: a known one is found, by labels and without."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
+from alignment_calibration.calibration.drawing import WholeGroups
 from alignment_calibration.calibration.predictions import Predictions, fixed_options
 from alignment_calibration.pairs.temperature import (
     LARGEST,
@@ -15,6 +18,7 @@ from alignment_calibration.pairs.temperature import (
 )
 from tests.support.simulation import (
     answers,
+    draw_gold,
     simulate,
     simulate_pair,
     softmax,
@@ -118,3 +122,27 @@ def test_the_interval_of_a_temperature_holds_the_true_one():
         low, high = by_answers.interval()
         held += low < 1 / 0.6 < high
     assert held / 500 >= 0.92
+
+
+def grouped(random, groups, questions):
+    """A model with a temperature of its own on each group, and the groups."""
+    group = np.repeat(np.arange(groups), questions)
+    logits = 2 * random.normal(size=(group.size, 4))
+    gold = draw_gold(random, softmax(logits))
+    temperature = 0.6 * np.exp(0.5 * random.normal(size=groups))[group][:, None]
+    return group, fixed_options(softmax(logits / temperature), gold)
+
+
+def test_the_interval_of_a_temperature_holds_that_of_all_groups():
+    # 300 samples of 20 groups with 50 questions each; the share has a standard error of 0.013.
+    _, many = grouped(np.random.default_rng(1), 20_000, 10)
+    true = fit_temperature(many, many.one_hot_gold).value
+    held = {"questions": 0, "groups": 0}
+    for seed in range(300):
+        group, model = grouped(np.random.default_rng([2, seed]), 20, 50)
+        for kind, drawing in (("questions", None), ("groups", WholeGroups(group))):
+            _, found = calibrate_by_answers(answers(replace(model, drawing=drawing)))
+            low, high = found.interval()
+            held[kind] += low < true < high
+    assert held["groups"] / 300 >= 0.92
+    assert held["questions"] / 300 < 0.7

@@ -6,11 +6,11 @@ them: p^(1/T), normalised (Guo et al. 2017).
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from alignment_calibration.calibration.estimates import LEVEL, contributions
 from alignment_calibration.calibration.predictions import Answers, Floats, Predictions
@@ -28,14 +28,17 @@ class Temperature:
         value: the temperature; NaN where there was nothing to fit it to.
         log_error: standard error of its logarithm, for another sample of questions; NaN where there
             is none, as at the bounds of the search.
+        degrees: degrees of freedom of Student's t; without end where questions are drawn one by
+            one, the normal distribution.
     """
 
     value: float
     log_error: float = math.nan
+    degrees: float = math.inf
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The confidence interval; NaN where there is none."""
-        reach = float(ndtri(0.5 + level / 2)) * self.log_error
+        reach = float(stdtrit(self.degrees, 0.5 + level / 2)) * self.log_error
         return self.value * math.exp(-reach), self.value * math.exp(reach)
 
 
@@ -72,7 +75,8 @@ def fit_temperature(predictions: Predictions, targets: Floats) -> Temperature:
     curvature = float((square - mean**2).sum())
     added = contributions(mean - wanted, predictions.drawing)
     error = len(predictions) * math.sqrt(float(added @ added)) / curvature / inverse
-    return Temperature(1 / inverse, error)
+    degrees = math.inf if predictions.drawing is None else added.size - 1
+    return Temperature(1 / inverse, error, degrees)
 
 
 def at_temperature(predictions: Predictions, temperature: float | Floats) -> Predictions:
@@ -101,6 +105,11 @@ def calibrate_by_answers(answers: Answers) -> tuple[Predictions, Temperature]:
     mean = Temperature(
         math.sqrt(first.value * second.value), math.hypot(first.log_error, second.log_error) / 2
     )
+    if predictions.drawing is not None and math.isfinite(mean.log_error):
+        # Groups have questions in both folds, whose errors so go together. That of the mean is, to
+        # first order, the error of one fit to all questions.
+        whole = fit_temperature(predictions, predictions.one_hot_gold)
+        mean = replace(whole, value=mean.value)
     return calibrated, mean
 
 
