@@ -98,7 +98,12 @@ def test_the_plan_says_what_is_assumed_and_what_was_measured(tmp_path):
     keys = {"task": "t", "method": "choice", "metric": "ece"}
     pairs = [keys | {"pair": pair, "mde": mde, "n": 900} for pair, mde in (("P", 0.07), ("Q", 0.2))]
     bounds = {"base_bias_low": 0.0, "base_bias_high": 0.01, "aligned_bias_low": -0.01}
-    variances = {"base_variance": 5e-4, "aligned_variance": 5e-4, "covariance": 3e-4}
+    variances = {
+        "base_variance": 5e-4,
+        "aligned_variance": 5e-4,
+        "covariance": 3e-4,
+        "degrees": 899,
+    }
     found = [
         keys | {"pair": pair, "aligned_bias_high": high} | bounds | variances
         for pair, high in (("P", -0.01), ("Q", 0.01))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from alignment_calibration.calibration.bias_aware import estimate
+from alignment_calibration.calibration.drawing import WholeGroups
 from alignment_calibration.calibration.estimates import Estimate, change, of_mean
 from alignment_calibration.contract.pairs import ESTIMATES, RATES_BY_METHOD
 from alignment_calibration.pairs.changes import estimates_of
@@ -14,11 +15,13 @@ from tests.support.gaussian_models import Model, answer, draw_questions, tallied
 
 @pytest.mark.parametrize("rate", [-0.01, 0.0, 0.8])
 @pytest.mark.parametrize("temperatures", [(1.0, 0.6), (0.6, 1.0), (0.7, 0.6)])
-def test_one_sided_tests_are_those_of_the_estimates(rate, temperatures):
+@pytest.mark.parametrize("drawing", [None, WholeGroups(np.arange(500) % 8)])
+def test_one_sided_tests_are_those_of_the_estimates(rate, temperatures, drawing):
     random = np.random.default_rng(1)
     asked = draw_questions(random, 500)
     base, aligned = (
-        estimate(*tallied(answer(random, asked, Model(0.6, t)), "ece")) for t in temperatures
+        estimate(*tallied(answer(random, asked, Model(0.6, t)), "ece"), drawing=drawing)
+        for t in temperatures
     )
     changes = pd.DataFrame(
         {

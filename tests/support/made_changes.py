@@ -50,7 +50,7 @@ def make_estimates(changes):
         return None
     estimates = measured.reindex(columns=ESTIMATES.names, fill_value=0.0)
     error = (measured["change_ci_high"] - measured["change_ci_low"]) / (2 * 1.96)
-    return estimates.assign(aligned_variance=error**2)
+    return estimates.assign(aligned_variance=error**2, degrees=measured["n"] - 1)
 
 
 def errors(changes):

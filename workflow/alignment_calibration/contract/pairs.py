@@ -139,6 +139,9 @@ ESTIMATES: Final = table(
             pa.float64(), "of the aligned model's debiased value", "the metric's, squared"
         ),
         "covariance": Column(pa.float64(), "of the two", "the metric's, squared"),
+        "degrees": Column(
+            pa.int64(), "degrees of freedom of Student's t: questions, or groups drawn, less one"
+        ),
     },
     may_be_empty=True,
 )

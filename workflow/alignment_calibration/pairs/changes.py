@@ -192,7 +192,7 @@ def estimates_of(changes: pd.DataFrame) -> pd.DataFrame:
         Rows of the ESTIMATES contract.
     """
     estimated = changes[changes["base_estimate"].notna()]
-    columns: dict[str, list[float]] = {name: [] for name in ESTIMATES.names[4:]}
+    columns: dict[str, list[Any]] = {name: [] for name in ESTIMATES.names[4:]}
     for base, aligned in zip(
         estimated["base_estimate"], estimated["aligned_estimate"], strict=True
     ):
@@ -201,6 +201,7 @@ def estimates_of(changes: pd.DataFrame) -> pd.DataFrame:
             columns[f"{stage}_bias_high"].append(found.bias_high)
             columns[f"{stage}_variance"].append(found.standard_error**2)
         columns["covariance"].append(float(base.contributions @ aligned.contributions))
+        columns["degrees"].append(base.contributions.size - 1)
     keys = ["pair", *MEASUREMENT]
     return estimated[keys].assign(**columns).reindex(columns=ESTIMATES.names)
 

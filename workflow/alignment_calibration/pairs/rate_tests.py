@@ -36,7 +36,7 @@ def one_sided(contrasts: pd.DataFrame, rate: float) -> tuple[Floats, Floats]:
         - 2 * factor * contrasts["covariance"]
         + factor**2 * contrasts["base_variance"]
     ).clip(lower=0)
-    degrees = contrasts["n"].to_numpy(dtype=np.float64, na_value=np.nan) - 1
+    degrees = contrasts["degrees"].to_numpy(dtype=np.float64, na_value=np.nan)
     above, below = (
         _tail(distance.to_numpy(dtype=np.float64), np.sqrt(variance.to_numpy()), degrees)
         for distance in (low, -high)
