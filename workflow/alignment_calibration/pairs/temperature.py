@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from alignment_calibration.calibration.estimates import LEVEL, contributions
 from alignment_calibration.calibration.predictions import Answers, Floats, Predictions
@@ -28,17 +28,19 @@ class Temperature:
         value: the temperature; NaN where there was nothing to fit it to.
         log_error: standard error of its logarithm, for another sample of questions; NaN where there
             is none, as at the bounds of the search.
-        degrees: degrees of freedom of Student's t; without end where questions are drawn one by
-            one, the normal distribution.
+        degrees: degrees of freedom of Student's t; None where questions are drawn one by one:
+            the normal distribution.
     """
 
     value: float
     log_error: float = math.nan
-    degrees: float = math.inf
+    degrees: int | None = None
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The confidence interval; NaN where there is none."""
-        reach = float(stdtrit(self.degrees, 0.5 + level / 2)) * self.log_error
+        tail = 0.5 + level / 2
+        quantile = ndtri(tail) if self.degrees is None else stdtrit(self.degrees, tail)
+        reach = float(quantile) * self.log_error
         return self.value * math.exp(-reach), self.value * math.exp(reach)
 
 
@@ -75,7 +77,7 @@ def fit_temperature(predictions: Predictions, targets: Floats) -> Temperature:
     curvature = float((square - mean**2).sum())
     added = contributions(mean - wanted, predictions.drawing)
     error = len(predictions) * math.sqrt(float(added @ added)) / curvature / inverse
-    degrees = math.inf if predictions.drawing is None else added.size - 1
+    degrees = None if predictions.drawing is None else added.size - 1
     return Temperature(1 / inverse, error, degrees)
 
 
