@@ -20,7 +20,7 @@ from alignment_calibration.calibration.estimates import (
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.contract.pairs import EFFECTS, PAIR_EFFECTS
-from alignment_calibration.pairs.mean_estimates import mean_over_pairs
+from alignment_calibration.pairs.mean_estimates import PairMean, mean_over_pairs
 
 
 def effects(changes: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +40,6 @@ def effects(changes: pd.DataFrame) -> pd.DataFrame:
     for (method, metric), family in _families(changes):
         means = [mean for _, mean, _ in _means_over_tasks(family)]
         mean = mean_over_pairs(means)
-        low, high = mean.interval()
         of_pairs = np.array([mean.debiased for mean in means])
         by_task = family.assign(debiased=[_changed(row).debiased for row in family.itertuples()])
         of_tasks = by_task.groupby("task")["debiased"].mean().to_numpy()
@@ -51,10 +50,7 @@ def effects(changes: pd.DataFrame) -> pd.DataFrame:
                 "metric": metric,
                 "pairs": len(means),
                 "tasks": of_tasks.size,
-                "mean_change": mean.value,
-                "mean_debiased": mean.debiased,
-                "ci_low": low,
-                "ci_high": high,
+                **_told(mean),
                 "ci_covers": METRICS[metric].interval_covers,
                 "p_value": mean.p_value if METRICS[metric].interval_covers else np.nan,
                 "pairs_worse": _worse(metric, of_pairs),
@@ -85,7 +81,6 @@ def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (method, metric), family in _families(changes):
         for pair, mean, of_tasks in _means_over_tasks(family):
-            low, high = mean.interval()
             worse = _worse(metric, of_tasks)
             found.append(
                 {
@@ -93,16 +88,24 @@ def pair_effects(changes: pd.DataFrame) -> pd.DataFrame:
                     "method": method,
                     "metric": metric,
                     "tasks": of_tasks.size,
-                    "mean_change": mean.value,
-                    "mean_debiased": mean.debiased,
-                    "ci_low": low,
-                    "ci_high": high,
+                    **_told(mean),
                     "tasks_worse": worse,
                     "share_worse": None if worse is None else worse / of_tasks.size,
                 }
             )
     frame = pd.DataFrame(found, columns=PAIR_EFFECTS.names).astype({"tasks_worse": "Int64"})
     return frame.sort_values(["pair", "method", "metric"])
+
+
+def _told(mean: Estimate | PairMean) -> dict[str, float]:
+    """The columns of a mean change."""
+    low, high = mean.interval()
+    return {
+        "mean_change": mean.value,
+        "mean_debiased": mean.debiased,
+        "ci_low": low,
+        "ci_high": high,
+    }
 
 
 def _families(changes: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
