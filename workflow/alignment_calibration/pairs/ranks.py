@@ -82,10 +82,13 @@ def kendall_w(rates: Floats) -> Floats:
     if tasks < 2 or pairs < 2:
         return np.full(rates.shape[:-2], np.nan)
     # Over groups of t ties, Σ (t³ − t): every rate counts the square of its group's size.
-    ties = (_equal(rates) ** 2).sum(axis=(-2, -1)) - tasks * pairs
+    first, last = (rankdata(rates, method, axis=-1) for method in ("min", "max"))
+    ties = ((last - first + 1) ** 2).sum(axis=(-2, -1)) - tasks * pairs
     most = np.asarray(tasks * (tasks * (pairs**3 - pairs) - ties) / 12)
     missing = np.full(most.shape, np.nan)
-    return np.asarray(np.divide(_spread(_average_ranks(rates)), most, out=missing, where=most > 0))
+    return np.asarray(
+        np.divide(_spread(rankdata(rates, axis=-1)), most, out=missing, where=most > 0)
+    )
 
 
 def w_interval(rates: Floats, drawn: Floats) -> tuple[float, float]:
@@ -109,8 +112,8 @@ def w_interval(rates: Floats, drawn: Floats) -> tuple[float, float]:
     if replicates.size == 0:
         return np.nan, np.nan
     low, high = map(float, np.quantile(replicates, _MIDDLE))
-    likely = np.quantile(_average_ranks(drawn), _MIDDLE, axis=0)
-    alike = float(kendall_w(np.clip(_average_ranks(rates).mean(axis=0), *likely)))
+    likely = np.quantile(rankdata(drawn, axis=-1), _MIDDLE, axis=0)
+    alike = float(kendall_w(np.clip(rankdata(rates, axis=-1).mean(axis=0), *likely)))
     if np.isnan(alike):  # no rank is told from another
         alike = 1.0
     return max(0.0, min(low, 2 * w - high)), min(1.0, max(high, 2 * w - low, alike))
@@ -131,17 +134,6 @@ def kendall_tau(first: Floats, second: Floats) -> float:
     )
     with np.errstate(invalid="ignore"):
         return float(agreeing / np.sqrt(untied) / np.sqrt(other_untied))
-
-
-def _average_ranks(rates: Floats) -> Floats:
-    """Ranks from 1 along the last axis, those of equal rates averaged."""
-    below = (rates[..., None, :] < rates[..., :, None]).sum(axis=-1)
-    return np.asarray(below + (_equal(rates) + 1) / 2)
-
-
-def _equal(rates: Floats) -> Floats:
-    """How many rates along the last axis equal each, itself among them."""
-    return np.asarray((rates[..., None, :] == rates[..., :, None]).sum(axis=-1), dtype=np.float64)
 
 
 def _spread(ranks: Floats) -> Floats:
@@ -174,7 +166,7 @@ def rank_agreement(
         w, p_value, ends = float(kendall_w(rates)), np.nan, (np.nan, np.nan)
         if np.isfinite(w):
             # W is this spread over one that no permutation changes.
-            ranks = _average_ranks(rates)
+            ranks = rankdata(rates, axis=-1)
             copies = np.broadcast_to(ranks, (permuting.permutations, *ranks.shape))
             random = generator(permuting.seed, f"{method} {metric}", "rank agreement")
             shuffled = _spread(random.permuted(copies, axis=-1))
