@@ -12,6 +12,7 @@ from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.contract import TIDY
 from alignment_calibration.contract.pairs import CHANGES
 from alignment_calibration.report.figures import style
+from alignment_calibration.report.leftovers import remove_leftovers
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     FIGURES,
@@ -197,6 +198,19 @@ def test_of_many_pairs_those_with_the_largest_changes_are_shown():
     assert of_all == ({"changes": changes}, [])
     few = changes[changes["pair"].isin([f"p{i}" for i in range(20)])]
     assert head_of(Exhibit(("changes",), of_many="largest"), {"changes": few}, primary)[1] == []
+
+
+def test_files_of_exhibits_that_are_made_otherwise_now_are_removed(tmp_path):
+    """The figure `a` in parts where it was one, `b` no more; what has another name stays."""
+    made = tmp_path / "a" / "choice.png"
+    old = [tmp_path / name for name in ("a.png", "a/choice_raw.png", "b/X/choice.png")]
+    others = [tmp_path / name for name in ("mine.png", "ab.png", "mine/a.png", "a.txt")]
+    for path in (made, *old, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    remove_leftovers(tmp_path, [made], ["a", "b", "c"])
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {made, *others}
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_figure_is_made_for_each_of_its_values():

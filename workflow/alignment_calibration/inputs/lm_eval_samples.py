@@ -326,8 +326,9 @@ def _samples_of_file(path: Path, prompt: str) -> dict[int, Sample]:
 def _contents(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and JSON of each sample: lines, or (before lm-eval 0.4.3) one array."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            if stream.read(1) == "[":
+        # As bytes, so that a line of another encoding is refused by its number.
+        with open(path, "rb") as stream:
+            if stream.read(1) == b"[":
                 stream.seek(0)
                 for number, content in enumerate(json.load(stream), start=1):
                     yield f"{path}: sample {number}", content
@@ -342,7 +343,7 @@ def _contents(path: Path) -> Iterator[tuple[str, Any]]:
         ) from None
 
 
-def _parse(line: str, place: str) -> Any:
+def _parse(line: bytes, place: str) -> Any:
     try:
         return json.loads(line)
     except ValueError as error:

@@ -88,7 +88,7 @@ def _largest(frames: Frames, primary: Primary) -> tuple[Frames, str]:
         for name, frame in frames.items()
     }, (
         f"those {len(pairs)} are shown whose change of {primary.metric} under {primary.method} is "
-        "the largest (up or down, mean over tasks); means and the CSV files are of all"
+        "the largest (up or down, mean over tasks); means, sentences and the CSV files are of all"
     )
 
 

@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
+from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.report.figures import style
 from alignment_calibration.study.vocabulary import METHODS
 
 METRICS = ("ece", "sce_ovr", "sce", "accuracy")
+
+#: Fewest values that have a median and quartiles drawn; fewer are seen one by one.
+FEWEST = 5
 
 #: Panels side by side in which a name can be read.
 _NAMED = 3
@@ -70,43 +75,49 @@ def numbers(changes: pd.DataFrame) -> dict[str, Any]:
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, tasks: list[str], named: bool) -> None:
-    """Points, over them median and quartiles; the change farthest from 0 by name if `named`."""
+    """Points with median and quartiles; the change farthest from 0 by name if `named`."""
     axes.axvline(0, color="0.3", linewidth=0.6, zorder=1)
     for place, task in enumerate(tasks):
         of_task = rows[rows["task"] == task]
         change = 100 * of_task["change"].to_numpy(dtype=float)
         if not change.size:
             continue
-        draw_points(axes, change, place)
+        places = draw_points(axes, change, place)
         if named:
             farthest = int(np.abs(change).argmax())
-            name_point(axes, change[farthest], place, str(of_task["pair"].iloc[farthest]))
+            name = str(of_task["pair"].iloc[farthest])
+            _name_point(axes, change[farthest], places[farthest], place, name)
     axes.set_yticks(range(len(tasks)), [style.task_name(task) for task in tasks])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(tasks) - 0.4, -0.6)
     axes.locator_params(axis="x", nbins=5)
 
 
-def draw_points(axes: Axes, values: np.ndarray, place: float) -> None:
-    """One value per pair about a line of a panel, over them median and quartiles."""
+def draw_points(axes: Axes, values: Floats, place: float) -> Floats:
+    """One value per pair about a line of a panel, beneath them median and quartiles if there are
+    enough of them; gives where each stands.
+    """
     # Golden steps lay neighbours in size far apart, without chance.
-    aside = 0.5 * (np.argsort(np.argsort(values)) * 0.618034 % 1 - 0.5)
+    places = place + 0.4 * (np.argsort(np.argsort(values)) * 0.618034 % 1 - 0.5)
     axes.plot(
-        values, place + aside, linestyle="none", marker=".", markersize=3,
-        color=style.BASE_COLOUR, alpha=min(1, 100 / len(values)), markeredgewidth=0, zorder=2,
+        values, places, linestyle="none", marker=".", markersize=3,
+        color=style.BASE_COLOUR, alpha=min(1, 100 / len(values)), markeredgewidth=0, zorder=3,
     )  # fmt: skip
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-    axes.hlines(place, low, high, color="0.1", linewidth=1.0, zorder=3)
-    axes.plot(median, place, marker="|", markersize=7, color="0.1", zorder=3)
+    if len(values) >= FEWEST:
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+        axes.hlines(place, low, high, color="0.1", linewidth=1.0, zorder=2)
+        axes.plot(median, place, marker="|", markersize=7, color="0.1", zorder=2)
+    return np.asarray(places)
 
 
-def name_point(axes: Axes, value: float, place: float, name: str) -> None:
-    """Ring a point and write its name above it, towards the middle of the panel."""
+def _name_point(axes: Axes, value: float, at: float, place: float, name: str) -> None:
+    """Ring a point and write its name above its line, towards the middle of the panel."""
     axes.plot(
-        value, place, marker="o", markersize=3.4, color=style.ALIGNED_COLOUR,
+        value, at, marker="o", markersize=3.4, color=style.ALIGNED_COLOUR,
         markerfacecolor="none", markeredgewidth=0.7, zorder=4,
     )  # fmt: skip
     axes.annotate(
-        name, (value, place), xytext=(0, 2.5), textcoords="offset points", fontsize=6,
-        ha="right" if value > 0 else "left", va="bottom", color=style.ALIGNED_COLOUR, zorder=4,
+        name, (value, place), xytext=(0, 3.5), textcoords="offset points", fontsize=6,
+        ha="right" if value > 0 else "left", va="baseline", color=style.ALIGNED_COLOUR, zorder=4,
+        path_effects=[withStroke(linewidth=1.5, foreground="white")],
     )  # fmt: skip

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.report.figures import style
-from alignment_calibration.report.figures.distribution import draw_points
+from alignment_calibration.report.figures.distribution import FEWEST, draw_points
 from alignment_calibration.report.registry import MOST_PAIRS
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import BASE
@@ -65,6 +65,7 @@ def numbers(effects: pd.DataFrame, metrics: pd.DataFrame, primary: Primary) -> d
     return {
         "pairs": len(rows),
         "most": MOST_PAIRS,
+        "fewest": FEWEST,
         "metric": style.metric_name(primary.metric),
         "method": style.method_name(primary.method),
         "unit": "nats" if METRICS[primary.metric].unit == "nats" else "points",

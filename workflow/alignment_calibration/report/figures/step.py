@@ -7,23 +7,26 @@ from pathlib import Path
 from alignment_calibration.report.captions import write_caption
 from alignment_calibration.report.figures.style import write_figure
 from alignment_calibration.report.html import write_with_caption
+from alignment_calibration.report.leftovers import remove_leftovers
 from alignment_calibration.report.registry import FIGURES
 from alignment_calibration.report.tidy import frames_of, head_of, read_tidy, shown_first
 from alignment_calibration.study.settings import Primary
 
 
 def write_figures(
-    pages: Iterable[Sequence[str]],
+    pages: Sequence[Sequence[str]],
     tidy: Mapping[str, str | Path],
     primary: Primary,
     templates: Iterable[str | Path],
-    pdfs: Iterable[str | Path],
-    pngs: Iterable[str | Path],
-    captions: Iterable[str | Path],
-    htmls: Iterable[str | Path],
+    pdfs: Sequence[str | Path],
+    pngs: Sequence[str | Path],
+    captions: Sequence[str | Path],
+    htmls: Sequence[str | Path],
     notes: Sequence[str],
 ) -> None:
-    """Draw figures of one study, fill in their captions, and show each with its caption.
+    """Draw all figures of one study, fill in their captions, and show each with its caption.
+
+    Files of figures that the study has no more, or in other parts, are removed.
 
     Args:
         pages: of each figure its name, and the values that it is made for (`registry.pages`).
@@ -49,3 +52,5 @@ def write_figures(
         write_caption(template_of[name], numbers, caption, [*said, *notes])
         write_with_caption(html, caption, png)
         print(png)
+    for made in (pdfs, pngs, captions, htmls):
+        remove_leftovers(Path(made[0]).parents[len(pages[0]) - 1], made, FIGURES)

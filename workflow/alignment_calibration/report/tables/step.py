@@ -1,10 +1,11 @@
 """The step `tables`: every table of a study, in every format."""
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from alignment_calibration.report.leftovers import remove_leftovers
 from alignment_calibration.report.registry import TABLES
 from alignment_calibration.report.tables.formats import write_table
 from alignment_calibration.report.tables.table import Table
@@ -15,10 +16,10 @@ from alignment_calibration.study.settings import Primary
 def write_tables(
     tidy: Mapping[str, str | Path],
     primary: Primary,
-    outputs: Iterable[str | Path],
+    outputs: Sequence[str | Path],
     notes: Iterable[str],
 ) -> None:
-    """Write tables of one study.
+    """Write all tables of one study; those that it has no more are removed.
 
     Args:
         tidy: what they read, by name.
@@ -37,6 +38,7 @@ def write_tables(
         table = make_table(name, frames, primary)
         write_table(replace(table, notes=(*table.notes, *notes)), formats)
         print(name)
+    remove_leftovers(Path(outputs[0]).parent, outputs, TABLES)
 
 
 def make_table(name: str, frames: Frames, primary: Primary) -> Table:
