@@ -116,8 +116,9 @@ def _name_point(axes: Axes, value: float, at: float, place: float, name: str) ->
         value, at, marker="o", markersize=3.4, color=style.ALIGNED_COLOUR,
         markerfacecolor="none", markeredgewidth=0.7, zorder=4,
     )  # fmt: skip
+    towards, side = (-1, "right") if value > 0 else (1, "left")
     axes.annotate(
-        name, (value, place), xytext=(0, 3.5), textcoords="offset points", fontsize=6,
-        ha="right" if value > 0 else "left", va="baseline", color=style.ALIGNED_COLOUR, zorder=4,
+        name, (value, place), xytext=(3 * towards, 3.5), textcoords="offset points", fontsize=6,
+        ha=side, va="baseline", color=style.ALIGNED_COLOUR, zorder=4,
         path_effects=[withStroke(linewidth=1.5, foreground="white")],
     )  # fmt: skip
