@@ -107,6 +107,30 @@ def test_a_long_run_shows_tens_of_lines() -> None:
     assert lines[-1].endswith("2000 of 2000 jobs")
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("", "score_model m"),
+        ("3 of 9 cells\n", "3 of 9 cells"),
+        ("error: broken\n", "score_model m"),
+    ],
+)
+def test_a_running_job_says_how_far_it_is_and_repeats_no_error(
+    tmp_path: Path, written: str, shown: str
+) -> None:
+    log = tmp_path / "m.log"
+    log.write_text(written)
+    display = Display(dryrun=False, start=0)
+    job = {"rule_name": "score_model", "wildcards": {"model": "m"}, "jobid": 1}
+    files = {"output": ["m.receipt.json"], "log": [str(log)]}
+    for record in (
+        {"event": "run_info", "stats": {"score_model": 2, "total": 2}},
+        {"event": "job_info", "reason": "", **job, **files},
+    ):
+        display.lines(logging.makeLogRecord(record), 0)
+    assert display.progress(60)[0].endswith(f"| {shown}")
+
+
 def study_in(folder: Path) -> Study:
     return Study.reduced(folder, TASKS, METHODS, targets=["all"])
 

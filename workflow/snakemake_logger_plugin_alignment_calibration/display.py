@@ -46,9 +46,10 @@ class _Job:
 
     @property
     def state(self) -> str:
-        """The last line of its log if it scores, which says how far it is; else its name."""
+        """The last line of its log if it scores, which says how far it is; else its name, also if
+        it has failed: its error has a line of its own."""
         last = _last_line(self.log) if self.scores and self.log else ""
-        return last or self.name
+        return self.name if not last or last.startswith("error:") else last
 
 
 class Display:
