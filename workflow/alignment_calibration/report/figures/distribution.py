@@ -94,19 +94,19 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, tasks: list[str], named: bool) -
 
 
 def draw_points(axes: Axes, values: Floats, place: float) -> Floats:
-    """One value per pair about a line of a panel, beneath them median and quartiles if there are
+    """One value per pair about a line of a panel, over them median and quartiles if there are
     enough of them; gives where each stands.
     """
     # Golden steps lay neighbours in size far apart, without chance.
     places = place + 0.4 * (np.argsort(np.argsort(values)) * 0.618034 % 1 - 0.5)
     axes.plot(
         values, places, linestyle="none", marker=".", markersize=3,
-        color=style.BASE_COLOUR, alpha=min(1, 100 / len(values)), markeredgewidth=0, zorder=3,
+        color=style.BASE_COLOUR, alpha=min(1, 100 / len(values)), markeredgewidth=0, zorder=2,
     )  # fmt: skip
     if len(values) >= FEWEST:
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-        axes.hlines(place, low, high, color="0.1", linewidth=1.0, zorder=2)
-        axes.plot(median, place, marker="|", markersize=7, color="0.1", zorder=2)
+        axes.hlines(place, low, high, color="0.1", linewidth=1.0, zorder=3)
+        axes.plot(median, place, marker="|", markersize=7, color="0.1", zorder=3)
     return np.asarray(places)
 
 
