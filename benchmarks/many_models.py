@@ -64,7 +64,6 @@ CELLS = [(task, prompt) for task in TASKS for prompt in PROMPTS]
 METHODS = ("choice", "continuation_mean_byte", "continuation_sum")
 MEASURED = ("accuracy", "ece", "sce", "sce_ovr")
 QUESTIONS = 2000
-RESAMPLES = 2000
 CHANGES = ("metrics", "reliability", "changes", "estimates", "rates_by_method",
            "alignment_effects", "pair_effects", "rank_probabilities", "rank_agreement",
            "rank_correlations")  # fmt: skip
@@ -96,6 +95,7 @@ TWO = config(2)
 STATISTICS = TWO["statistics"]
 (PAIR,) = TWO["pairs"]
 SETTINGS = Settings.of(STATISTICS)
+RESAMPLES = STATISTICS["resamples"]
 
 
 # The steps of one model

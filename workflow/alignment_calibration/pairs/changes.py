@@ -102,12 +102,13 @@ def read_changes(
                 f"(pair {pair}); delete both and run the workflow again"
             )
     for name in names:
-        found = [
-            pair_changes(pair, *(_of_metric(metrics[models[stage]], name) for stage in STAGES))
-            for pair, models in pairs.items()
-        ]
-        changes = pd.concat(found, ignore_index=True)
-        yield changes.sort_values(["pair", *MEASUREMENT]).reset_index(drop=True)
+        # Without a name, by which it would stay in memory while the next is made.
+        yield pd.concat(
+            [
+                pair_changes(pair, *(_of_metric(metrics[models[stage]], name) for stage in STAGES))
+                for pair, models in pairs.items()
+            ]
+        ).sort_values(["pair", *MEASUREMENT], ignore_index=True)
 
 
 def _of_metric(path: str | Path, name: str) -> pd.DataFrame:
@@ -323,6 +324,7 @@ def results_of_pairs(
             "rank_correlations": rank_correlations(changes),
         }.items():
             parts[name].append(frame)
+        del replicates
     found = {
         name: _joined(frames).sort_values(_RESULTS[name][1], kind="stable", ignore_index=True)
         for name, frames in parts.items()
