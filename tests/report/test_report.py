@@ -289,7 +289,12 @@ def test_run_summary_adds_up(tmp_path):
     )
     scored, sampled = ({"model": {key: "m"}} for key in ("hub", "samples"))
     write_receipt(tmp_path / "sampled.receipt.json", sampled, digest="sampled")
-    for name, seconds, device in [("a", 3600, "A"), ("b", 1800, "B"), ("c", 1700, "B")]:
+    # Two jobs, started in 25 s; the second scored two cells.
+    for name, seconds, startup, device in [
+        ("a", 3600, 25, "A"),
+        ("b", 1800, 25, "B"),
+        ("c", 1700, 0, "B"),
+    ]:
         write_receipt(tmp_path / f"{name}.receipt.json", scored, digest=name)
         write_json(
             tmp_path / f"{name}.run.json",
@@ -297,7 +302,7 @@ def test_run_summary_adds_up(tmp_path):
                 "values_sha256": name,
                 "device": device,
                 "seconds": seconds,
-                "startup_seconds": 50 if name == "c" else 25,
+                "startup_seconds": startup,
                 "questions": 10,
                 "tokens_computed": 100,
                 "libraries": {"torch": "2.0" if name == "a" else "2.1"},
@@ -330,4 +335,4 @@ def test_run_summary_adds_up(tmp_path):
     assert summary["questions"] == 30
     assert summary["libraries"] == {"torch": "2.0, 2.1"}
     assert [(d["device"], d["cells"]) for d in summary["devices"]] == [("A", 1), ("B", 2)]
-    assert summary["devices"][1]["hours"] == pytest.approx(3575 / 3600, abs=1e-4)
+    assert summary["devices"][1]["hours"] == pytest.approx(3525 / 3600, abs=1e-4)

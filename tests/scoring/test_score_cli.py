@@ -257,6 +257,22 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     assert read_logits(receipt(folder, "many"), identity_of(folder, "many")).num_rows == 120
 
 
+def test_the_start_of_a_job_counts_for_its_first_cell_alone(folder, score_here):
+    """So that seconds and start-up seconds of all cells add up to the hours of a study."""
+
+    def startup(cell: str) -> float:
+        record = json.loads(logits(folder, cell).with_suffix(".run.json").read_text())
+        return float(record["startup_seconds"])
+
+    score_here("few", "many")
+    assert startup("few") > 0
+    assert startup("many") == 0
+    for path in (logits(folder, "many"), receipt(folder, "many")):
+        path.unlink()
+    score_here("few", "many")  # the second is the first that this job scores
+    assert startup("many") > 0
+
+
 def test_jobs_that_share_cells_score_each_once_and_their_receipts_come_after_them(
     folder, score_here, capsys
 ):

@@ -64,7 +64,9 @@ RUN: Final = table(
         "compiled": Column(pa.bool_(), "whether the model's layers were compiled"),
         "token_budget": Column(pa.int64(), "largest batch", "tokens"),
         "seconds": Column(pa.float64(), "time it took", "seconds"),
-        "startup_seconds": Column(pa.float64(), "time before the first cell", "seconds"),
+        "startup_seconds": Column(
+            pa.float64(), "time before a job's first cell; 0 for its other cells", "seconds"
+        ),
         "questions": Column(pa.int64(), "number of questions", "questions"),
         "questions_per_second": Column(pa.float64(), "speed", "questions per second"),
         "tokens_computed": Column(pa.int64(), "tokens that went through the model", "tokens"),

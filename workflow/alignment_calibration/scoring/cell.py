@@ -106,7 +106,8 @@ def score_cell(
         checkpoint: the model and its tokenizer.
         backend: name of the scorer's backend.
         scorer: of the model.
-        startup: seconds from the start of the process until the model was ready.
+        startup: seconds from the start of the process until the model was ready; 0 for all cells
+            but the first that a job scores, so that those of a study add up.
         later: questions of the cells that come after it.
         terminal: for a progress bar.
 

@@ -164,6 +164,7 @@ def _score(
             later -= _questions(questions)
             with faults_of(cell.name):
                 score_cell(cell, questions, checkpoint, backend, scorer, startup, later, terminal)
+            startup = 0.0  # counted once for the job
 
 
 def _questions(table: "pa.Table") -> int:
