@@ -114,6 +114,10 @@ def load_checkpoint(
             f"{folder}: the tokenizer has ids up to {last}, the model {embedded} embeddings; "
             "they do not belong together"
         )
+    if len(memory) > 1:
+        from alignment_calibration.scoring.pipeline import line_up
+
+        line_up(model)
     model.eval()
     return Checkpoint(model, tokenizer, model.get_input_embeddings().weight.device)
 

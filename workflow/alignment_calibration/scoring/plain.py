@@ -90,7 +90,7 @@ class PlainScorer:
         # To the device and back once for all of them: each copy waits for what runs there.
         lengths = [len(request.continuation_ids) for _, request in asked]
         wanted = [token for _, request in asked for token in request.continuation_ids]
-        targets = torch.tensor(wanted, device=logits.device).split(lengths)
+        targets = torch.tensor(wanted).to(logits.device).split(lengths)
         values = []
         for (row, request), target in zip(asked, targets, strict=True):
             end = len(sequences[row])
