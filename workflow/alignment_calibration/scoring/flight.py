@@ -3,7 +3,7 @@
 A GPU is told what to do and works it off by itself; the program waits for it only where it looks at
 a result, or copies from or to ordinary memory. So copies go by pinned memory, and a row's results
 are looked at when rows behind it have been launched. With layers spread over several GPUs these
-rows are in several GPUs at once, as on an assembly line.
+rows are in several GPUs at once, as on an assembly line (see `pipeline`).
 """
 
 from collections import deque
