@@ -118,7 +118,9 @@ TASKS = {
 SITE = [
     "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
     "--set-resources", "score:slurm_partition=gpu", "score_model:slurm_partition=gpu",
-    "--set-threads", "score=1", "score_model=1",  # as the local run that it is compared with
+    "score_part:slurm_partition=gpu",
+    # As the local run that it is compared with.
+    "--set-threads", "score=1", "score_model=1", "score_part=1",
     "--slurm-no-account", "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
 ]  # fmt: skip
@@ -169,15 +171,18 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
     assert 1 < cluster.most_at_once <= 4
 
 
-def test_a_job_per_model_scores_all_its_cells(cluster: Cluster, tmp_path: Path) -> None:
-    study = Study.reduced(tmp_path, TASKS)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_job_per_model_or_part_scores_all_its_cells(
+    parts: int, cluster: Cluster, tmp_path: Path
+) -> None:
+    study = Study.reduced(tmp_path, TASKS, scoring={"parts": parts})
     cluster.devices.clear()
     log = tmp_path / "run.log"
     run = submit(study, cluster, log)
     until(lambda: (cluster.running(), run.poll() is not None)[1], 600)
     assert run.returncode == 0, log.read_text(encoding="utf-8")
     assert len(study.cells()) == CELLS
-    assert len(cluster.devices) == 2  # jobs with a GPU: one for each model
+    assert len(cluster.devices) == 2 * parts  # jobs with a GPU, of two models
 
 
 @pytest.mark.parametrize(
