@@ -145,7 +145,7 @@ FIGURES: Final = {
     ),
     "temperature": Exhibit(("remedies",), any_of=(("ece",),), of_many="largest", beside="marks"),
     "multiverse": Exhibit(("multiverse",)),
-    "sce_audit": Exhibit(("sce_audit",)),
+    "sce_audit": Exhibit(("sce_audit",), beside="methods"),
     "sce_audit_published": Exhibit(("audit",), own=False, published=True),
     "reliability": Exhibit(("reliability", "metrics"), each=("pair", "method"), of_many="none"),
     "option_order": Exhibit(
@@ -178,7 +178,7 @@ TABLES: Final = {
     "ladders": Exhibit(("trends", "steps"), needs="ladders"),
     "models": Exhibit(("metrics",), primary=True, of_many="largest"),
     "map_parts": Exhibit(("map_parts", "map_effects"), of_many="largest"),
-    "decomposition": Exhibit(("decomposition",), of_many="largest"),
+    "decomposition": Exhibit(("decomposition",), primary=True, of_many="largest"),
     "remedies": Exhibit(("remedies",), any_of=(("ece",), ("sce",)), of_many="largest"),
     "option_order": Exhibit(("option_order",), any_of=(("choice_cyclic",),), of_many="largest"),
     "letter_parts": Exhibit(

@@ -15,35 +15,35 @@ from alignment_calibration.report.tables.cells import in_order
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
-#: Height in inches of a line, and the least that leaves room for words in it.
+#: Height in inches of a line, and most lines: a report's first page shows the figure as a whole.
 _LINE = 0.12
-_LEAST = 0.105
+_MOST = 32
 
 
 def draw(effects: pd.DataFrame, primary: Primary) -> Figure:
     """A line per metric and method, with its interval and how many pairs and tasks worsen.
+
+    Of many metrics only the first.
 
     Args:
         effects: rows of EFFECTS.
         primary: the analysis that stands first.
     """
     methods = in_order(effects["method"], [primary.method, *METHODS])
-    metrics = in_order(effects["metric"], [primary.metric, *METRICS])
+    metrics = _metrics(effects, primary)
     marks = style.method_marks()
     units = [[m for m in metrics if METRICS[m].unit == unit] for unit in ("fraction", "nats")]
     blocks = [block for block in units if block]
     lines = [len(block) * (len(methods) + 1) for block in blocks]
     around = 0.55 * len(blocks) + 0.35 + 0.15 * len(methods) / 2
-    line = min(_LINE, (style.PAGE_HEIGHT - around) / sum(lines))
     with style.styled():
-        size = (style.ONE_COLUMN, around + line * sum(lines))
+        size = (style.ONE_COLUMN, around + _LINE * sum(lines))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=lines)[:, 0]
         for axes, block in zip(grid, blocks, strict=True):
             rows = effects[effects["metric"].isin(block)]
-            _draw_block(axes, rows, block, methods, marks, primary, line >= _LEAST)
-        if line >= _LEAST:
-            grid[0].set_title("worse: pairs, tasks", loc="right", fontsize=6, color=style.GREY)
+            _draw_block(axes, rows, block, methods, marks, primary)
+        grid[0].set_title("worse: pairs, tasks", loc="right", fontsize=6, color=style.GREY)
         style.legend_beneath(figure, [_handle(method, marks[method]) for method in methods])
     return figure
 
@@ -63,6 +63,8 @@ def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
     return {
         "pairs": int(effects["pairs"].max()),
         "tasks": int(effects["tasks"].max()),
+        "shown": len(_metrics(effects, primary)),
+        "metrics": effects["metric"].nunique(),
         "metric": style.metric_name(primary.metric),
         "method": style.method_name(primary.method),
         "primary": [_in_words(row) for row in of_primary],
@@ -75,6 +77,12 @@ def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
         "directed": len(directed),
         "worse": sum(change > 0 for change in directed),
     }
+
+
+def _metrics(effects: pd.DataFrame, primary: Primary) -> list[str]:
+    """The metrics that the figure shows."""
+    metrics = in_order(effects["metric"], [primary.metric, *METRICS])
+    return metrics[: max(1, _MOST // (effects["method"].nunique() + 1))]
 
 
 def _worse(metric: str) -> int:
@@ -118,7 +126,6 @@ def _draw_block(
     methods: Sequence[str],
     marks: Mapping[str, style.Mark],
     primary: Primary,
-    words: bool,
 ) -> None:
     """The lines of metrics of one unit: metrics downwards, the methods of each side by side."""
     nats = METRICS[metrics[0]].unit == "nats"
@@ -143,7 +150,7 @@ def _draw_block(
             if not low <= factor * row["mean_change"] <= high:
                 debiased = factor * row["mean_debiased"]
                 axes.plot(debiased, y, marker="|", color=mark.colour, markersize=4, zorder=2)
-            if words and not pd.isna(row["pairs_worse"]):
+            if not pd.isna(row["pairs_worse"]):
                 text = f"{row['pairs_worse']}/{row['pairs']}, {row['tasks_worse']}/{row['tasks']}"
                 axes.annotate(
                     text,

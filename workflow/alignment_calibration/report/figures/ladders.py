@@ -93,7 +93,10 @@ def models_of(stages: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def numbers(stages: pd.DataFrame) -> dict[str, Any]:
-    """What the caption says of this run: the models of each ladder."""
+    """What the caption says of this run: the models of each ladder, the metrics shown."""
+    metrics = stages.loc[stages["value"].notna(), "metric"].nunique()
     return {
-        "ladders": [{"name": name, "models": models} for name, models in models_of(stages).items()]
+        "metrics": metrics,
+        "shown": min(metrics, _MOST),
+        "ladders": [{"name": name, "models": models} for name, models in models_of(stages).items()],
     }

@@ -152,7 +152,10 @@ def _draw_matrix(axes: Axes, ordered: pd.DataFrame, options: list[tuple[str, Any
 
 
 def _name(choice: str, option: Any) -> str:
-    """One choice of a specification in words."""
+    """One choice of a specification in words that say what they are of."""
     if choice == "metric":
         return style.metric_name(option)
-    return f"{option} bins" if choice == "bins" else str(option).replace("_", " ")
+    words = str(option).replace("_", " ")
+    return {"bins": f"{words} bins", "binning": f"bins of {words}"}.get(
+        choice, f"{choice}: {words}"
+    )

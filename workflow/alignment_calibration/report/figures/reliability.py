@@ -54,8 +54,7 @@ def draw(rows: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
                 _draw_ece(top, _ece(metrics, task, stage), stage)
                 _draw_histogram(below, shown[shown["part"] == "bin"], stage)
             _frame(top, below, style.task_name(task), leftmost=i % columns == 0)
-            if i + columns >= len(tasks):
-                below.set_xlabel("confidence")
+            below.set_xlabel("confidence")
         style.legend_beneath(
             figure,
             [

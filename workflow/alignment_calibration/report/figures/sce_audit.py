@@ -10,32 +10,49 @@ from matplotlib.lines import Line2D
 
 from alignment_calibration.calibration.sce_audit import closed_form
 from alignment_calibration.report.figures import style
+from alignment_calibration.report.tables.cells import in_order
+from alignment_calibration.study.vocabulary import METHODS
 
 LARGER = "max(accuracy, mean confidence)"
 
+#: Inches: height of a panel, and of title, axis label and key.
+_PANEL = 1.6
+_AROUND = 0.65
+#: Marks of a panel from which on they are drawn smaller and their intervals fainter.
+_MANY = 60
+
 
 def draw(audit: pd.DataFrame) -> Figure:
-    """SCE by one-vs-rest accuracy, with its closed form as lines, and by label frequency.
+    """SCE by one-vs-rest accuracy, with its closed form, over that by label frequency.
 
     Args:
-        audit: rows of SCE_AUDIT; a point per model, task and method.
+        audit: rows of SCE_AUDIT; a panel per method, a mark per model and task.
     """
     if audit.empty:
         return style.in_words("No model was measured: there is no SCE to audit.")
-    larger = audit[["accuracy", "confidence"]].max(axis=1)
+    methods = in_order(audit["method"], METHODS)
     with style.styled():
-        figure = Figure(figsize=(style.TWO_COLUMNS, 2.9), layout="constrained")
-        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-        for axes, metric in ((left, "sce_ovr"), (right, "sce")):
-            for method, mark in style.method_marks().items():
-                of_method = audit["method"] == method
-                intervals(axes, larger[of_method], audit[of_method], metric, mark)
-                points(axes, larger[of_method], audit.loc[of_method, metric], mark)
-            axes.set(title=style.metric_name(metric), xlabel=LARGER)
-        closed_form_lines(left, audit["options"])
-        left.set(ylabel="calibration error")
-        whole_range(left)
-        style.legend_beneath(figure, handles(audit["method"]))
+        width = style.TWO_COLUMNS if len(methods) > 1 else style.ONE_COLUMN
+        figure = Figure(figsize=(width, 2 * _PANEL + _AROUND), layout="constrained")
+        grid = figure.subplots(2, len(methods), sharex=True, sharey=True, squeeze=False)
+        for line, metric in zip(grid, ("sce_ovr", "sce"), strict=True):
+            for axes, method in zip(line, methods, strict=True):
+                rows, mark = audit[audit["method"] == method], style.method_marks()[method]
+                larger = rows[["accuracy", "confidence"]].max(axis=1)
+                share = min(1.0, _MANY / len(rows))
+                axes.vlines(
+                    larger, rows[f"{metric}_ci_low"], rows[f"{metric}_ci_high"],
+                    color=mark.colour, linewidth=0.4, alpha=0.6 * share, zorder=1.5,
+                )  # fmt: skip
+                points(axes, larger, rows[metric], mark, size=1.4 + 1.8 * share)
+                if metric == "sce_ovr":
+                    closed_form_lines(axes, rows["options"])
+            line[0].set_ylabel(style.metric_name(metric).replace(" (", "\n("))
+        for (top, bottom), method in zip(grid.T, methods, strict=True):
+            top.set_title(style.in_lines(style.method_name(method), width / len(methods)))
+            bottom.set_xlabel(style.in_lines(LARGER, width / len(methods) - 0.3))
+        whole_range(grid[0, 0])
+        style.legend_beneath(figure, [_closed_form_handle()])
     return figure
 
 
@@ -78,8 +95,10 @@ def whole_range(axes: Axes) -> None:
     axes.set_yticks(ticks, names)
 
 
-def points(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", mark: style.Mark) -> None:
-    """Open marks without lines."""
+def points(
+    axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", mark: style.Mark, size: float = 3.2
+) -> None:
+    """Open marks, of some points in size, without lines."""
     axes.plot(
         x,
         y,
@@ -87,17 +106,10 @@ def points(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", mark: style
         marker=mark.shape,
         color=mark.colour,
         markerfacecolor="none",
+        markersize=size,
         zorder=2,
-        markeredgewidth=0.7,
+        markeredgewidth=0.7 * size / 3.2,
     )
-
-
-def intervals(
-    axes: Axes, x: "pd.Series[float]", rows: pd.DataFrame, metric: str, mark: style.Mark
-) -> None:
-    """Thin lines from the lower to the upper end."""
-    low, high = rows[f"{metric}_ci_low"], rows[f"{metric}_ci_high"]
-    axes.vlines(x, low, high, color=mark.colour, linewidth=0.4, alpha=0.6, zorder=1.5)
 
 
 def handles(methods: "pd.Series[str]") -> list[Line2D]:
@@ -117,5 +129,9 @@ def handles(methods: "pd.Series[str]") -> list[Line2D]:
             for method, mark in style.method_marks().items()
             if method in present
         ),
-        Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="(K − 3 + 2·max) / K"),
+        _closed_form_handle(),
     ]
+
+
+def _closed_form_handle() -> Line2D:
+    return Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="(K − 3 + 2·max) / K")

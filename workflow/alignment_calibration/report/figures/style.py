@@ -97,7 +97,7 @@ def metric_name(metric: str) -> str:
 
 def method_name(method: str) -> str:
     """A method's name for an axis or a heading."""
-    return method.replace("_", ", ")
+    return method.replace("_", ", ", 1).replace("_", " ")
 
 
 def length(name: str) -> float:

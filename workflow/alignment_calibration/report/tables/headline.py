@@ -57,12 +57,11 @@ def table(
     notes = [
         *primary_note(effects, primary),
         interval_note(names),
-        "Bold: the interval leaves out 0 (each by itself, without correction). It is that of the "
-        "mean over all pairs like these, of which the study has few"
+        "Bold: the interval leaves out 0 (each by itself, without correction). It "
         + (
-            "; with one pair, it speaks of that pair's questions only."
-            if effects["pairs"].max() == 1
-            else "."
+            "is that of the mean over all pairs like these."
+            if effects["pairs"].max() > 1
+            else "speaks of the questions of the one pair only."
         ),
         "Pairs, or tasks, worsen by the sign of their mean less its estimated bias.",
         "Of it the map: the part of the mean change of ece and sce that is there at equal "

@@ -15,7 +15,6 @@ from alignment_calibration.report.tables.cells import (
     value_cell,
 )
 from alignment_calibration.report.tables.table import MISSING, Section, Table
-from alignment_calibration.study.ladders import shown_pair
 from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS, STAGES
 
@@ -26,33 +25,39 @@ COLUMNS = 4
 def table(metrics: pd.DataFrame, primary: Primary) -> Table:
     """Accuracy and calibration of every model with intervals, a section per method.
 
+    Models stand in the order of the pairs, base before aligned; one of several pairs stands once.
     A column more tells where contexts were cut to fit the model, if any were.
 
     Args:
-        metrics: rows of ALL_METRICS. A base model of several pairs stands under each.
+        metrics: rows of ALL_METRICS.
         primary: the analysis that stands first.
     """
     names = in_order(metrics["metric"], [primary.metric, "accuracy"])
     unsure = {
-        (row["method"], row["task"], row["pair"], row["stage"])
+        (row["method"], row["task"], row["model"])
         for row in metrics[metrics["metric"] == "accuracy"].to_dict("records")
         if few_wrong(row["value"], row["n"])
     }
     texts = {}
     for row in metrics.to_dict("records"):
-        model = row["method"], row["task"], row["pair"], row["stage"]
+        answers = row["method"], row["task"], row["model"]
         text = value_cell(
             row["metric"], row["value"], row["ci_low"], row["ci_high"], row["debiased"]
         )
-        marked = model in unsure and METRICS[row["metric"]].hangs_on_wrong_answers
-        texts[*model, row["metric"]] = f"{text} {FEW_WRONG_MARK}" if marked else text
+        marked = answers in unsure and METRICS[row["metric"]].hangs_on_wrong_answers
+        texts[*answers, row["metric"]] = f"{text} {FEW_WRONG_MARK}" if marked else text
     cut = {
-        (row["method"], row["task"], row["pair"], row["stage"]): f"{row['truncated']} of {row['n']}"
+        (row["method"], row["task"], row["model"]): f"{row['truncated']} of {row['n']}"
         for row in metrics[metrics["truncated"].gt(0)].to_dict("records")
     }
+    pairs = metrics[["pair", "stage", "model"]].drop_duplicates().to_dict("records")
+    pairs.sort(key=lambda row: (row["pair"], STAGES.index(row["stage"])))
+    place = {model: i for i, model in enumerate(dict.fromkeys(row["model"] for row in pairs))}
     sections = []
     for method in in_order(metrics["method"], [primary.method, *METHODS]):
-        keys = sorted({key[1:3] for key in texts if key[0] == method})
+        keys = sorted(
+            {key[1:3] for key in texts if key[0] == method}, key=lambda key: (key[0], place[key[1]])
+        )
         for start in range(0, len(names), COLUMNS):
             block = names[start : start + COLUMNS]
             header = [f"{n} (nats)" if METRICS[n].unit == "nats" else n for n in block]
@@ -60,18 +65,15 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
             sections.append(
                 Section(
                     caption=f"Metrics under {method}, in percent unless in nats.",
-                    align=("l", "l", "l", *("r" for _ in (*block, *last))),
-                    header=("task", "pair", "stage", *header, *last),
+                    align=("l", "l", *("r" for _ in (*block, *last))),
+                    header=("task", "model", *header, *last),
                     rows=tuple(
                         (
-                            key[0],
-                            shown_pair(key[1]),
-                            stage,
-                            *(texts.get((method, *key, stage, n), MISSING) for n in block),
-                            *(cut.get((method, *key, stage), MISSING) for _ in last),
+                            *key,
+                            *(texts.get((method, *key, n), MISSING) for n in block),
+                            *(cut.get((method, *key), MISSING) for _ in last),
                         )
                         for key in keys
-                        for stage in STAGES
                     ),
                 )
             )
