@@ -38,6 +38,7 @@ from alignment_calibration.inputs.lm_eval_samples import (
 )
 from alignment_calibration.inputs.sample_files import sample_files
 from alignment_calibration.pairs.changes import write_changes
+from alignment_calibration.pairs.contrasts import read_contrasts
 from alignment_calibration.pairs.explanations import write_explanations
 from alignment_calibration.pairs.multiverse import count_conclusions, pair_multiverse
 from alignment_calibration.pairs.permutation_test import permutation_tests
@@ -139,16 +140,15 @@ def metrics(folder: Path, model: str) -> None:
 
 def permutations(folder: Path, pair: str) -> None:
     base, aligned = (confidences_of(folder, model) for model in TWO["pairs"][pair].values())
-    permuting = Permuting.of(STATISTICS)
-    found = permutation_tests(pair, base, aligned, MEASURED, SETTINGS, permuting)
+    contrasts = read_contrasts(pair, base, aligned, STATISTICS["resample"])
+    found = permutation_tests(contrasts, MEASURED, SETTINGS, Permuting.of(STATISTICS))
     write_frame(folder / "permutations.parquet", found, PERMUTATIONS)
 
 
 def multiverse_of_pair(folder: Path, pair: str) -> None:
     base, aligned = (cells_of(folder, model) for model in TWO["pairs"][pair].values())
-    write_frame(
-        folder / "multiverse.parquet", pair_multiverse(pair, base, aligned), PAIR_MULTIVERSE
-    )
+    found = pair_multiverse(pair, base, aligned, STATISTICS["resample"])
+    write_frame(folder / "multiverse.parquet", found, PAIR_MULTIVERSE)
 
 
 # The steps of the whole study
