@@ -140,18 +140,21 @@ def test_accuracy_is_lm_evals_own(logged: Path, study: Study) -> None:
             assert ours[task, method, "accuracy"] == pytest.approx(expected)
 
 
+# HFLM computes in other batches: its sums differ by float32 rounding, and with them the error of a
+# bin that holds a single answer.
 @pytest.mark.parametrize(
-    ("model", "absent"), [("sums", {"continuation_min"}), ("tokens", set[str]())]
+    ("model", "absent", "tolerance"),
+    [("sums", {"continuation_min"}, 1e-5), ("tokens", set[str](), 1e-6)],
 )
 def test_every_metric_is_that_of_the_scored_model(
-    study: Study, model: str, absent: set[str]
+    study: Study, model: str, absent: set[str], tolerance: float
 ) -> None:
     ours, theirs = metrics_of(study, model), metrics_of(study, "scored")
     methods = set(theirs.index.unique("method"))
     assert methods - set(ours.index.unique("method")) == absent
     assert set(METRICS) == set(ours.index.unique("metric"))
     expected = theirs.loc[ours.index, "value"]
-    np.testing.assert_allclose(ours["value"], expected, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(ours["value"], expected, atol=tolerance, rtol=tolerance)
 
 
 def test_samples_of_shared_prefix_lack_nothing(study: Study) -> None:

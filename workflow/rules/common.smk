@@ -439,7 +439,8 @@ def figure_outputs(study):
     for name, *values in figure_pages(study):
         figure = "/".join([name, *values])
         each = FIGURES[name].each
-        part = "".join(values[len(each) :]).replace(registry.TOGETHER, ", ")
+        methods = "".join(values[len(each) :]).split(registry.TOGETHER)
+        part = " … ".join([*methods[:1], *methods[1:][-1:]])  # the report's menu is narrow
         caption = f"results/{study}/captions/{figure}.rst"
         shown = report(
             f"results/{study}/captions/{figure}.html",

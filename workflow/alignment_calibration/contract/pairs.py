@@ -140,7 +140,9 @@ ESTIMATES: Final = table(
         ),
         "covariance": Column(pa.float64(), "of the two", "the metric's, squared"),
         "degrees": Column(
-            pa.int64(), "degrees of freedom of Student's t: questions, or groups drawn, less one"
+            pa.int64(),
+            "degrees of freedom of Student's t: questions, or groups drawn, less one",
+            "1",
         ),
     },
     may_be_empty=True,
