@@ -440,7 +440,9 @@ def figure_outputs(study):
         figure = "/".join([name, *values])
         each = FIGURES[name].each
         methods = "".join(values[len(each) :]).split(registry.TOGETHER)
-        part = " … ".join([*methods[:1], *methods[1:][-1:]])  # the report's menu is narrow
+        part = " … ".join(
+            [*methods[:1], *methods[1:][-1:]]
+        )  # the report's menu is narrow
         caption = f"results/{study}/captions/{figure}.rst"
         shown = report(
             f"results/{study}/captions/{figure}.html",
