@@ -440,9 +440,8 @@ def figure_outputs(study):
         figure = "/".join([name, *values])
         each = FIGURES[name].each
         methods = "".join(values[len(each) :]).split(registry.TOGETHER)
-        part = " … ".join(
-            [*methods[:1], *methods[1:][-1:]]
-        )  # the report's menu is narrow
+        # First and last, since the report's menu is narrow.
+        part = " … ".join([*methods[:1], *methods[1:][-1:]])
         caption = f"results/{study}/captions/{figure}.rst"
         shown = report(
             f"results/{study}/captions/{figure}.html",
