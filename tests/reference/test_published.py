@@ -179,6 +179,7 @@ def test_the_workflow_makes_the_published_study_anywhere(tmp_path):
     targets = [f"results/published/tables/{n}" for n in ("table_1.md", "claims.csv", "audit.tex")]
     run = Study(tmp_path, targets, DEMO_CONFIG).run()
     assert run.returncode == 0, run.stderr[-2000:]
+    assert "tables:  results/published/tables/" in run.stderr.splitlines()
     assert "| 2 | Llama-2-7b | Llama-2-7b | gemma-7b |" in (tables / "table_1.md").read_text()
     claims = pd.read_csv(tables / "claims.csv")
     published = claims[claims["metric"] == "sce_ovr"]

@@ -47,6 +47,7 @@ def exported(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
         shutil.rmtree(left)
     run = copy.run(targets=["export", *TABLES])
     assert run.returncode == 0, run.stdout + run.stderr
+    assert f"data set: export/{STUDY}/" in run.stderr.splitlines()
     (copy.folder / SAMPLES).rename(tmp_path_factory.mktemp("gone") / "samples")
     return copy
 

@@ -659,9 +659,9 @@ def say(text, **more):
         logger.info(text, extra=more)
 
 
-def rules_of_run():
-    """Names of the rules that the targets of this run stand on."""
-    return {job.rule.name for job in workflow.dag.jobs}
+def files_of_run():
+    """The files that the targets of this run stand on, and the targets."""
+    return [output for job in workflow.dag.jobs for output in job.output]
 
 
 def cells_to_make():

@@ -10,24 +10,31 @@ from pathlib import Path
 from alignment_calibration.study.settings import Primary
 
 
-def success(study: str, primary: Mapping[str, str], made: Iterable[str]) -> str:
+def success(primary: Mapping[str, str], made: Iterable[str]) -> str:
     """Where the results of a run are, and the headline in a line.
 
     Args:
-        study: its slug.
-        primary: its `statistics.primary`.
-        made: names of the rules that the run was about, jobs that had nothing to do included.
+        primary: `statistics.primary` of the study.
+        made: files that the run was about, those that were there already included.
     """
-    rules = set(made)
     lines = []
-    if "tables" in rules:
-        lines += headline(Path("results", study, "tables", "headline.csv"), Primary.of(primary))
-        lines.append(f"tables:  results/{study}/tables/")
-    if "figures" in rules:
-        lines.append(f"figures: figures/{study}/")
-    if "run_summary" in rules:
-        report = f"results/{study}/report.zip"
-        lines.append(f"report:  the same command with --report {report} makes it")
+    folders: dict[str, set[str]] = {"tables": set(), "figures": set(), "data set": set()}
+    for file in map(Path, made):
+        if file.name == "headline.csv":
+            lines += headline(file, Primary.of(primary))
+        if file.parent.name == "tables":
+            folders["tables"].add(f"{file.parent}/")
+        elif file.parts[0] == "figures":
+            folders["figures"].add(f"figures/{file.parts[1]}/")
+        elif file.parts[0] == "export":
+            folders["data set"].add(f"{file}/")
+        elif file.name == "run_summary.json":
+            folders["report"] = {
+                f"the same command with --report {file.with_name('report.zip')} makes it"
+            }
+    lines += [
+        f"{what + ':':8} {folder}" for what, found in folders.items() for folder in sorted(found)
+    ]
     return "\n".join(lines)
 
 

@@ -88,12 +88,10 @@ def draw(changes: pd.DataFrame) -> Figure:
             )
         style.legend_beneath(
             figure,
+            [_handle(pair, **mark.settings) for pair, mark in marks.items()],
             [
-                *(_handle(pair, **mark.settings) for pair, mark in marks.items()),
-                *(
-                    _handle(style.task_name(task), **_letter_settings(letter))
-                    for task, letter in letters.items()
-                ),
+                _handle(style.task_name(task), **_letter_settings(letter))
+                for task, letter in letters.items()
             ],
         )
         figure.draw_without_rendering()  # where a letter has room is known once all has its place

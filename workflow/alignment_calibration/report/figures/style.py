@@ -1,5 +1,6 @@
 """One look for all figures: sizes, fonts, colours, marks, names, and how a figure is written."""
 
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -168,12 +169,23 @@ def pair_legend(figure: Figure, marks: Mapping[str, Mark]) -> None:
     legend_beneath(figure, handles)
 
 
-def legend_beneath(figure: Figure, handles: Sequence[Artist]) -> None:
-    """A key beneath the figure, in as many columns as fit its width."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = max(1, int(figure.get_figwidth() / (0.35 + 0.06 * longest)))
-    rows = math.ceil(len(handles) / columns)
-    figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows))
+def legend_beneath(figure: Figure, *groups: Sequence[Artist]) -> None:
+    """A key beneath the figure, in as many columns as fit its width; a group begins a new one."""
+    longest = max(len(str(handle.get_label())) for group in groups for handle in group)
+    fitting = max(len(groups), int(figure.get_figwidth() / (0.35 + 0.06 * longest)))
+    rows = next(n for n in itertools.count(1) if sum(_columns(groups, n)) <= fitting)
+    blank = Line2D([], [], linestyle="none", label=" ")
+    cells = [
+        handle
+        for group, columns in zip(groups, _columns(groups, rows), strict=True)
+        for handle in [*group, *[blank] * (columns * rows - len(group))]
+    ]
+    figure.legend(handles=cells, loc="outside lower center", ncols=sum(_columns(groups, rows)))
+
+
+def _columns(groups: Iterable[Sequence[Artist]], rows: int) -> list[int]:
+    """How many columns of so many rows each group fills."""
+    return [math.ceil(len(group) / rows) for group in groups]
 
 
 def first_shown(line: Iterable[Axes]) -> Axes:
