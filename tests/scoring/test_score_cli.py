@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -88,7 +89,7 @@ def score_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     """The command in this process, which has torch in memory already."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # as the command sets it; put back afterwards
-    monkeypatch.setattr(score_module, "die_with_parent", lambda: None)
+    monkeypatch.setattr(score_module, "die_with", lambda parent: None)
 
     def run(*cells: str, **options: str) -> None:
         monkeypatch.setattr(sys, "argv", command(folder, *cells, **options)[2:])
@@ -603,3 +604,12 @@ def test_a_job_dies_with_its_parent(folder):
         os.kill(child, signal.SIGKILL)
         pytest.fail("the job outlived its parent")
     assert not logits(folder, "many").exists()
+
+
+def test_a_job_ends_whose_parent_ended_before_it_could_ask(folder):
+    """As the workflow starts it; the parent ends while the job still imports."""
+    job = shlex.join(command(folder, "few", parent="PID")).replace("PID", "$PPID")
+    parent = f"bash -c {shlex.quote(f'sleep 1; exec {job}')} & sleep 0.5"
+    run = subprocess.run(["bash", "-c", parent], cwd=folder, capture_output=True, text=True)
+    assert run.stderr.startswith("error: the run that started this job has ended")
+    assert not (folder / "logits").exists()

@@ -14,7 +14,7 @@ HOW_TO_SCORE = dict(
 )
 # `exec`: the job then has Snakemake itself as its parent, and ends with it.
 CELLS_OF_MODEL = (
-    "exec python -m alignment_calibration.scoring --model {input.model:q}"
+    "exec python -m alignment_calibration.scoring --parent $PPID --model {input.model:q}"
     " --dtype {params.dtype:q} --backend {params.backend:q}"
     " --log {log:q} --questions {input.questions:q}"
 )

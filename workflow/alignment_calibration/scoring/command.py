@@ -23,7 +23,7 @@ from alignment_calibration.scoring.cell import Cell, score_cell, take_from_store
 from alignment_calibration.scoring.contexts import put_in_words
 from alignment_calibration.scoring.lease import lease
 from alignment_calibration.scoring.parts import split, work_of
-from alignment_calibration.scoring.process import die_with_parent, faults_of, output_to
+from alignment_calibration.scoring.process import die_with, faults_of, output_to
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ _STARTED = time.perf_counter()
 def main() -> None:
     """Command line; see `--help`."""
     arguments = _parser().parse_args()
-    die_with_parent()
+    die_with(arguments.parent)
     with output_to(arguments.log) as terminal:
         model = read_json(arguments.model)
         settings = identity_settings(arguments.dtype, arguments.backend)
@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         help="most tokens of one forward pass; `auto` (the default) finds it from free memory",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--parent",
+        type=int,
+        default=os.getppid(),
+        metavar="PID",
+        help="process that this one ends with (default: the one that started it)",
+    )
     parser.add_argument("--log", metavar="FILE", help="messages go there, and a bar to a terminal")
     parser.add_argument(
         "--questions",

@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     import torch
 
 
-def die_with_parent() -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when its parent ends, even if that was killed.
 
-    Otherwise an orphan would go on writing into the output of a restarted workflow.
+    Otherwise an orphan would go on scoring beside the restarted workflow.
+
+    Args:
+        parent: the process that started this one, as it was then: it may have ended since, in the
+            seconds that imports take.
+
+    Raises:
+        SystemExit: it has.
     """
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
-    if os.getppid() != parent:  # it ended just before
-        sys.exit(1)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit("error: the run that started this job has ended, and so does the job")
 
 
 @contextmanager
