@@ -140,21 +140,24 @@ def test_accuracy_is_lm_evals_own(logged: Path, study: Study) -> None:
             assert ours[task, method, "accuracy"] == pytest.approx(expected)
 
 
-# HFLM computes in other batches: its sums differ by float32 rounding, and with them the error of a
-# bin that holds a single answer.
+# torch's log-softmax in float32, which HFLM takes, errs to one side: by 2.3e-6 in the mean on 30 of
+# these questions, against 5e-8 of the scored model (both against float64). Probabilities among the
+# letters do not feel it, the mass of all letters does.
 @pytest.mark.parametrize(
-    ("model", "absent", "tolerance"),
+    ("model", "absent", "of_letter_mass"),
     [("sums", {"continuation_min"}, 1e-5), ("tokens", set[str](), 1e-6)],
 )
 def test_every_metric_is_that_of_the_scored_model(
-    study: Study, model: str, absent: set[str], tolerance: float
+    study: Study, model: str, absent: set[str], of_letter_mass: float
 ) -> None:
     ours, theirs = metrics_of(study, model), metrics_of(study, "scored")
     methods = set(theirs.index.unique("method"))
     assert methods - set(ours.index.unique("method")) == absent
     assert set(METRICS) == set(ours.index.unique("metric"))
-    expected = theirs.loc[ours.index, "value"]
-    np.testing.assert_allclose(ours["value"], expected, atol=tolerance, rtol=tolerance)
+    for metric, found in ours["value"].groupby(level="metric"):
+        expected = theirs.loc[found.index, "value"]
+        tolerance = of_letter_mass if metric == "letter_mass" else 1e-6
+        np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
 
 
 def test_samples_of_shared_prefix_lack_nothing(study: Study) -> None:
