@@ -290,7 +290,7 @@ def _rank_probabilities(changes, random):
 
 
 def _remedies(changes, random):
-    rows = changes[changes["metric"] == "ece"]
+    rows = changes[changes["metric"].isin(["ece", "sce"])]
     shrink = 0.1 + 0.4 * random.random((len(REMEDIES), len(rows)))
     frames = []
     for number, (remedy, entry) in enumerate(REMEDIES.items()):

@@ -161,6 +161,7 @@ TABLES: Final = {
     "ranks": Exhibit(
         ("changes", "rank_agreement", "rank_correlations"),
         published=True,
+        primary=True,
         pairs=2,
         of_many="first",
     ),
@@ -175,11 +176,13 @@ TABLES: Final = {
             ),
         ),
     ),
-    "ladders": Exhibit(("trends", "steps"), needs="ladders"),
+    "ladders": Exhibit(("trends", "steps"), needs="ladders", primary=True),
     "models": Exhibit(("metrics",), primary=True, of_many="largest"),
-    "map_parts": Exhibit(("map_parts", "map_effects"), of_many="largest"),
+    "map_parts": Exhibit(("map_parts", "map_effects"), primary=True, of_many="largest"),
     "decomposition": Exhibit(("decomposition",), primary=True, of_many="largest"),
-    "remedies": Exhibit(("remedies",), any_of=(("ece",), ("sce",)), of_many="largest"),
+    "remedies": Exhibit(
+        ("remedies",), primary=True, any_of=(("ece",), ("sce",)), of_many="largest"
+    ),
     "option_order": Exhibit(("option_order",), any_of=(("choice_cyclic",),), of_many="largest"),
     "letter_parts": Exhibit(
         ("letter_parts",), any_of=(("choice", "choice_raw"),), of_many="largest"

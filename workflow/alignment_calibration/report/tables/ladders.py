@@ -7,20 +7,27 @@ import pandas as pd
 
 from alignment_calibration.calibration.metrics.registry import METRICS, interval_note
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
-from alignment_calibration.report.tables.cells import in_order, value_cell
+from alignment_calibration.report.tables.cells import (
+    in_order,
+    primary_first,
+    primary_note,
+    value_cell,
+)
 from alignment_calibration.report.tables.table import MISSING, Bold, Section, Table
 from alignment_calibration.study.ladders import shown_pair
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
 KEYS = ["task", "method", "metric"]
 
 
-def table(trends: pd.DataFrame, steps: pd.DataFrame) -> Table:
+def table(trends: pd.DataFrame, steps: pd.DataFrame, primary: Primary) -> Table:
     """A section per ladder and metric: the changes of its steps, and the trend.
 
     Args:
         trends: rows of TRENDS.
         steps: rows of CHANGES, of steps.
+        primary: the analysis that stands first.
     """
     changes = {
         (row["pair"], *(row[key] for key in KEYS)): _cell(
@@ -30,7 +37,7 @@ def table(trends: pd.DataFrame, steps: pd.DataFrame) -> Table:
         for row in steps.to_dict("records")
     }  # fmt: skip
     sections = []
-    names = in_order(trends["metric"], METRICS)
+    names = in_order(trends["metric"], [primary.metric, *METRICS])
     for ladder in in_order(trends["ladder"]):
         of_ladder = [
             pair for pair in dict.fromkeys(steps["pair"])
@@ -61,12 +68,13 @@ def table(trends: pd.DataFrame, steps: pd.DataFrame) -> Table:
                                 row, row["trend"], row["debiased"], row["ci_low"], row["ci_high"]
                             ),
                         )
-                        for method in in_order(rows["method"], METHODS)
+                        for method in in_order(rows["method"], [primary.method, *METHODS])
                         for row in rows[rows["method"] == method].to_dict("records")
                     ),
                 )
             )
     notes = (
+        *primary_note(trends, primary),
         interval_note(names),
         "Trend: slope of the line fitted to the values of all stages. A metric that rises and "
         "falls again may have none.",
@@ -74,7 +82,8 @@ def table(trends: pd.DataFrame, steps: pd.DataFrame) -> Table:
         "steps of the metric and method, trends over its trends.",
         "The steps of a ladder add up to its whole, which stands with the pairs.",
     )
-    return Table("What each stage of training did", trends, tuple(sections), notes)
+    data = primary_first(trends, primary)
+    return Table("What each stage of training did", data, tuple(sections), notes)
 
 
 def _cell(

@@ -3,19 +3,27 @@
 import pandas as pd
 
 from alignment_calibration.pairs.map_parts import CONTRAST, opposite_signs
-from alignment_calibration.report.tables.cells import in_order, mean_cell, value_cell
+from alignment_calibration.report.tables.cells import (
+    in_order,
+    mean_cell,
+    primary_first,
+    primary_note,
+    value_cell,
+)
 from alignment_calibration.report.tables.table import MISSING, Section, Table
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
 PARTS = ("whole", "map", "confidences", "unshared")
 
 
-def table(parts: pd.DataFrame, effects: pd.DataFrame) -> Table:
+def table(parts: pd.DataFrame, effects: pd.DataFrame, primary: Primary) -> Table:
     """The parts of the mean changes, then those of every change, a section per metric and method.
 
     Args:
         parts: rows of MAP_PARTS.
         effects: rows of MAP_EFFECTS.
+        primary: the analysis that stands first.
     """
     texts = {
         (*(row[key] for key in CONTRAST), row["part"]): value_cell(
@@ -33,10 +41,11 @@ def table(parts: pd.DataFrame, effects: pd.DataFrame) -> Table:
                 for task, pair in sorted({key[2:4] for key in texts if key[:2] == (metric, method)})
             ),
         )
-        for metric in in_order(parts["metric"])
-        for method in in_order(parts["method"], METHODS)
+        for metric in in_order(parts["metric"], [primary.metric])
+        for method in in_order(parts["method"], [primary.method, *METHODS])
     )
     notes = [
+        *primary_note(parts, primary),
         "map: at equal confidences the model is right more or less often. confidences: it is more "
         "or less sure, on the same map. unshared: what confidences add that one model hardly uses. "
         "The three add up to the whole.",
@@ -45,8 +54,9 @@ def table(parts: pd.DataFrame, effects: pd.DataFrame) -> Table:
         "bias is shown as well (debiased). Those of map and confidences reach from none to all of "
         "what is unshared, which could be of either.",
     ]
-    sections = (_means(effects), *sections)
-    return Table("Accuracy and calibration told apart", parts, sections, tuple(notes))
+    sections = (_means(effects, primary), *sections)
+    data = primary_first(parts, primary)
+    return Table("Accuracy and calibration told apart", data, sections, tuple(notes))
 
 
 def _signs(metric: object, parts: pd.DataFrame) -> str:
@@ -60,7 +70,7 @@ def _signs(metric: object, parts: pd.DataFrame) -> str:
     )
 
 
-def _means(effects: pd.DataFrame) -> Section:
+def _means(effects: pd.DataFrame, primary: Primary) -> Section:
     """The parts of the mean changes."""
     texts = {
         (row["metric"], row["method"], row["part"]): mean_cell(row)
@@ -72,7 +82,7 @@ def _means(effects: pd.DataFrame) -> Section:
         header=("metric", "method", *PARTS),
         rows=tuple(
             (metric, method, *(texts.get((metric, method, part), MISSING) for part in PARTS))
-            for metric in in_order(effects["metric"])
-            for method in in_order(effects["method"], METHODS)
+            for metric in in_order(effects["metric"], [primary.metric])
+            for method in in_order(effects["method"], [primary.method, *METHODS])
         ),
     )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from alignment_calibration.report.tables.cells import in_order
+from alignment_calibration.report.tables.cells import in_order, primary_note
 from alignment_calibration.report.tables.table import MISSING, Section, Table, paragraph
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
 #: Different rankings side by side; further ones stand below.
@@ -20,6 +21,7 @@ def table(
     changes: pd.DataFrame,
     agreement: pd.DataFrame | None = None,
     correlations: pd.DataFrame | None = None,
+    primary: Primary | None = None,
 ) -> Table:
     """Pairs by change rate, largest first; tasks with the same ranking share a column.
 
@@ -30,12 +32,14 @@ def table(
         changes: rows of CHANGES.
         agreement, correlations: rows of RANK_AGREEMENT and RANK_CORRELATIONS; None without that
             section.
+        primary: the analysis that stands first; None where there is but one.
     """
+    metrics, methods = _first(primary)
     records: list[dict[str, object]] = []
     sections = []
     blocks = dict(list(changes.groupby(["metric", "method"])))
-    for metric in in_order(changes["metric"]):
-        for method in in_order(changes["method"], METHODS):
+    for metric in in_order(changes["metric"], metrics):
+        for method in in_order(changes["method"], methods):
             if (metric, method) not in blocks:
                 continue
             columns = shared_rankings(blocks[metric, method])
@@ -53,9 +57,10 @@ def table(
             ]
     data = pd.DataFrame(records, columns=["metric", "method", "tasks", "rank", "pair"])
     data["rank"] = data["rank"].astype("Int64")
-    notes = ["Tasks with the same ranking share a column. Pairs of equal rate share a rank."]
+    notes = primary_note(data, primary) if primary else []
+    notes += ["Tasks with the same ranking share a column. Pairs of equal rate share a rank."]
     if agreement is not None and correlations is not None:
-        sections.append(_agreement(agreement, correlations))
+        sections.append(_agreement(agreement, correlations, primary))
         notes.append(
             "Kendall's W: 1 where all tasks rank the pairs the same way; in brackets its 95 % "
             "interval, from rankings on resampled questions; p: of so much agreement among random "
@@ -65,16 +70,24 @@ def table(
     return Table("Ranks of the pairs by change rate", data, tuple(sections), tuple(notes))
 
 
-def _agreement(agreement: pd.DataFrame, correlations: pd.DataFrame) -> Section:
+def _first(primary: Primary | None) -> tuple[list[str], list[str]]:
+    """The order of metrics and of methods, where others come after these."""
+    return ([primary.metric], [primary.method, *METHODS]) if primary else ([], [*METHODS])
+
+
+def _agreement(
+    agreement: pd.DataFrame, correlations: pd.DataFrame, primary: Primary | None
+) -> Section:
     """How alike the tasks' rankings of the pairs are, by metric and method."""
+    metrics, methods = _first(primary)
     by_key = {(row["metric"], row["method"]): row for row in agreement.to_dict("records")}
     taus = {
         key: (rows["kendall_tau"].min(), rows["kendall_tau"].median(), rows["kendall_tau"].max())
         for key, rows in correlations.groupby(["metric", "method"])
     }
     rows = []
-    for metric in in_order(agreement["metric"]):
-        for method in in_order(agreement["method"], METHODS):
+    for metric in in_order(agreement["metric"], metrics):
+        for method in in_order(agreement["method"], methods):
             if (metric, method) not in by_key:
                 continue
             row = by_key[metric, method]

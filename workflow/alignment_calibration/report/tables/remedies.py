@@ -5,39 +5,47 @@ from typing import Any
 
 import pandas as pd
 
-from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.resampling import SIGNIFICANCE
 from alignment_calibration.pairs.remedies import REMEDIES
-from alignment_calibration.report.tables.cells import in_order, percent, value_cell
+from alignment_calibration.report.tables.cells import (
+    in_order,
+    percent,
+    primary_first,
+    primary_note,
+    value_cell,
+)
 from alignment_calibration.report.tables.table import MISSING, Bold, Section, Table
+from alignment_calibration.study.settings import Primary
 from alignment_calibration.study.vocabulary import METHODS
 
 #: Metrics that are shown; the CSV has all.
 SHOWN = ("ece", "sce")
 
 
-def table(effects: pd.DataFrame) -> Table:
+def table(effects: pd.DataFrame, primary: Primary) -> Table:
     """Errors and changes before and after every remedy, a section per metric, method and remedy.
 
     Args:
         effects: rows of REMEDY_EFFECTS.
+        primary: the analysis that stands first.
     """
     shown = effects[effects["metric"].isin(SHOWN)]
     groups = dict(iter(shown.groupby(["metric", "method", "remedy"])))
     sections = tuple(
         Section(
-            caption=f"{METRICS[metric].label} under {method}, {name}: {REMEDIES[name].label}; in "
+            caption=f"{metric} under {method}, {name}: {REMEDIES[name].label}; in "
             "percent, changes in percentage points.",
             align=("l", "l", *("r" for _ in range(5))),
             header=("task", "pair", "aligned", "what changes", "change before", "after", "removed"),
             rows=tuple(_row(row) for row in groups[metric, method, name].to_dict("records")),
         )
-        for metric in SHOWN
-        for method in in_order(shown["method"], METHODS)
+        for metric in in_order(shown["metric"], [primary.metric, *SHOWN])
+        for method in in_order(shown["method"], [primary.method, *METHODS])
         for name in REMEDIES
         if (metric, method, name) in groups
     )
     notes = (
+        *primary_note(shown, primary),
         "aligned: the aligned model as it is; what changes: with the remedy, less without, bold "
         f"where that differs from zero (each by itself, at {SIGNIFICANCE:.0%}). change: aligned − "
         "base. removed: share of the change that is gone, shown where the change is found; above "
@@ -45,7 +53,7 @@ def table(effects: pd.DataFrame) -> Table:
         "In brackets: 95 % interval, of the predictions as remedied; where it leaves out the "
         "number, that less its estimated bias is shown as well (debiased).",
     )
-    return Table("Remedies", effects, sections, notes)
+    return Table("Remedies", primary_first(effects, primary), sections, notes)
 
 
 def _row(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
