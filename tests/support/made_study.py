@@ -290,8 +290,8 @@ def _rank_probabilities(changes, random):
 
 
 def _remedies(changes, random):
-    rows = changes[changes["metric"].isin(["ece", "sce"])]
-    shrink = 0.1 + 0.4 * random.random((len(REMEDIES), len(rows)))
+    rows = pd.concat([changes[changes["metric"] == metric] for metric in ("ece", "sce")])
+    shrink = np.tile(0.1 + 0.4 * random.random((len(REMEDIES), len(rows) // 2)), 2)
     frames = []
     for number, (remedy, entry) in enumerate(REMEDIES.items()):
         frame = rows[["pair", "task", "method", "metric", "n"]].assign(

@@ -1,6 +1,6 @@
 """Calibration error of base and aligned models as they are, and with every remedy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def draw(scaled: pd.DataFrame) -> Figure:
         for line, shown in zip(grid, panels, strict=True):
             for axes, method in zip(line, methods, strict=True):
                 of_panel = rows[(rows[panel] == shown) & (rows["method"] == method)]
-                _draw_panel(axes, of_panel.set_index(slope), marks, states[method], size)
+                of_slopes = of_panel.set_index([slope, "remedy"]).to_dict("index")
+                _draw_panel(axes, of_slopes, marks, states[method], size)
             line[0].set_ylabel(
                 _named(panel, shown) if upwards else style.in_lines(_named(panel, shown), _NAME),
                 **({} if upwards else {"rotation": 0, "ha": "right", "va": "center"}),
@@ -108,7 +109,7 @@ def _named(key: str, value: str) -> str:
 
 def _draw_panel(
     axes: Axes,
-    rows: pd.DataFrame,
+    rows: Mapping[Hashable, Mapping[Hashable, float]],
     marks: Mapping[str, style.Mark],
     states: Sequence[str],
     size: float,
@@ -116,29 +117,45 @@ def _draw_panel(
     """A slope per state, from the base model to the mark of the aligned one, with their intervals.
 
     Args:
-        rows: of a panel, by what its slopes are.
+        rows: of a panel, by what its slopes are and remedy.
         states: remedies, after "" for none.
         size: of a mark, in points.
     """
     slot = _SHARED / len(marks)
     shifts = slot * (np.arange(len(marks)) - (len(marks) - 1) / 2)
-    for place, remedy in enumerate(states):
-        when = "after" if remedy else "before"
-        of_state = rows[rows["remedy"] == (remedy or states[1])]
-        if place % 2 == 0:
-            axes.axvspan(place - 0.5, place + 0.5, color="0.955", linewidth=0, zorder=0)
-        for shift, (key, mark) in zip(shifts, marks.items(), strict=True):
-            of_slope = of_state[of_state.index == key]
-            if of_slope.empty:
-                continue
-            value, low, high = (
-                100 * of_slope[[f"base_{when}{end}", f"aligned_{when}{end}"]].to_numpy()[0]
-                for end in ("", "_ci_low", "_ci_high")
-            )
-            x = place + shift + slot * _RUN * np.array([-0.5, 0.5])
-            axes.vlines(x, low, high, color=mark.colour, linewidth=0.5, alpha=0.5, zorder=2)
-            look = mark.settings | {"markersize": size, "linewidth": 0.7, "markevery": [1]}
-            axes.plot(x, value, clip_on=False, zorder=3, **look)
+    for place in range(0, len(states), 2):
+        axes.axvspan(place - 0.5, place + 0.5, color="0.955", linewidth=0, zorder=0)
+    for shift, (key, mark) in zip(shifts, marks.items(), strict=True):
+        # As it is, a model is in the row of any remedy.
+        shown = [(n, (key, remedy or states[1]), remedy) for n, remedy in enumerate(states)]
+        shown = [state for state in shown if state[1] in rows]
+        if not shown:
+            continue
+        value, low, high = (
+            100 * np.array([_ends(rows[row], remedy, end) for _, row, remedy in shown])
+            for end in ("", "_ci_low", "_ci_high")
+        )
+        x = [[place + shift + slot * _RUN * side for side in (-0.5, 0.5)] for place, *_ in shown]
+        axes.vlines(
+            np.ravel(x), low.ravel(), high.ravel(),
+            color=mark.colour, linewidth=0.5, alpha=0.5, zorder=2,
+        )  # fmt: skip
+        # One line for all states, with gaps: drawing takes as long as there are things to draw.
+        look = mark.settings | {"markersize": size, "linewidth": 0.7, "markevery": (1, 3)}
+        gap = np.full((len(shown), 1), np.nan)
+        slopes = (np.hstack([of_states, gap]).ravel() for of_states in (x, value))
+        axes.plot(*slopes, clip_on=False, zorder=3, **look)
     axes.set_xlim(-0.5, len(states) - 0.5)
     axes.set_xticks(range(len(states)), ["as it is", *states[1:]], rotation=90)
     axes.tick_params(axis="x", length=0)
+
+
+def _ends(row: Mapping[Hashable, float], remedy: str, end: str) -> list[float]:
+    """What a slope shows of the base and of the aligned model.
+
+    Args:
+        remedy: empty for none.
+        end: of the column: empty for the error itself.
+    """
+    when = "after" if remedy else "before"
+    return [row[f"{stage}_{when}{end}"] for stage in ("base", "aligned")]
