@@ -277,21 +277,20 @@ def given_confidences(models):
     return given("confidences", "confidences/{model}", model=models)
 
 
+def aggregates():
+    """The rules of files that are made of all models or pairs."""
+    return [
+        step
+        for step in workflow.rules
+        if not step.wildcard_names and "origin" in step.params.keys()
+        if any(file.endswith(".parquet") for file in step.output)
+    ]
+
+
 @cache
 def given_aggregates():
     """What the config says of the files that are made of all models or pairs."""
-    steps = (
-        "changes",
-        "ladders",
-        "explanations",
-        "letter_parts",
-        "option_order",
-        "multiverse",
-        "published_changes",
-    )
-    return {
-        file: config_of(step) for step in steps for file in getattr(rules, step).output
-    }
+    return {file: config_of(step.name) for step in aggregates() for file in step.output}
 
 
 def given_tidy(exhibits, study):
@@ -302,14 +301,10 @@ def given_tidy(exhibits, study):
 
 def given_all():
     """What the config says of all files of results."""
-    return {
-        **given_questions(*MODELS),
-        **given_confidences(MODELS),
-        **json.loads(rules.changes.params.origin(None))["given"],
-        **json.loads(rules.ladders.params.origin(None))["given"],
-        **json.loads(rules.multiverse.params.origin(None))["given"],
-        **given_aggregates(),
-    }
+    found = given_questions(*MODELS) | given_confidences(MODELS)
+    for step in aggregates():  # the files of each model or pair that they are made of
+        found |= json.loads(getattr(rules, step.name).params.origin(None))["given"]
+    return found | given_aggregates()
 
 
 def refuse_to_touch():
