@@ -277,20 +277,20 @@ def given_confidences(models):
     return given("confidences", "confidences/{model}", model=models)
 
 
+@cache
 def aggregates():
-    """The rules of files that are made of all models or pairs."""
+    """The files of each step that makes them of all models or pairs, and what states their origin."""
     return [
-        step
+        (list(step.output), json.loads(step.params.origin(None)))
         for step in workflow.rules
         if not step.wildcard_names and "origin" in step.params.keys()
         if any(file.endswith(".parquet") for file in step.output)
     ]
 
 
-@cache
 def given_aggregates():
     """What the config says of the files that are made of all models or pairs."""
-    return {file: config_of(step.name) for step in aggregates() for file in step.output}
+    return {file: stated["config"] for files, stated in aggregates() for file in files}
 
 
 def given_tidy(exhibits, study):
@@ -302,8 +302,8 @@ def given_tidy(exhibits, study):
 def given_all():
     """What the config says of all files of results."""
     found = given_questions(*MODELS) | given_confidences(MODELS)
-    for step in aggregates():  # the files of each model or pair that they are made of
-        found |= json.loads(getattr(rules, step.name).params.origin(None))["given"]
+    for _, stated in aggregates():  # the files of each model or pair that they are made of
+        found |= stated["given"]
     return found | given_aggregates()
 
 

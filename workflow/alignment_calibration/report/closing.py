@@ -18,22 +18,22 @@ def success(primary: Mapping[str, str], made: Iterable[str]) -> str:
         made: files that the run was about, those that were there already included.
     """
     lines = []
-    folders: dict[str, set[str]] = {"tables": set(), "figures": set(), "data set": set()}
+    places: dict[str, set[str]] = {"tables": set(), "figures": set(), "data set": set()}
     for file in map(Path, made):
-        if file.name == "headline.csv":
-            lines += headline(file, Primary.of(primary))
-        if file.parent.name == "tables":
-            folders["tables"].add(f"{file.parent}/")
-        elif file.parts[0] == "figures":
-            folders["figures"].add(f"figures/{file.parts[1]}/")
-        elif file.parts[0] == "export":
-            folders["data set"].add(f"{file}/")
-        elif file.name == "run_summary.json":
-            folders["report"] = {
-                f"the same command with --report {file.with_name('report.zip')} makes it"
-            }
+        match file.parts:
+            case ("results", study, "tables", name):
+                places["tables"].add(f"results/{study}/tables/")
+                if name == "headline.csv":
+                    lines += headline(file, Primary.of(primary))
+            case ("figures", study, _, *_):
+                places["figures"].add(f"figures/{study}/")
+            case ("export", study):
+                places["data set"].add(f"export/{study}/")
+            case ("results", study, "run_summary.json"):
+                report = f"results/{study}/report.zip"
+                places["report"] = {f"the same command with --report {report} makes it"}
     lines += [
-        f"{what + ':':8} {folder}" for what, found in folders.items() for folder in sorted(found)
+        f"{what + ':':8} {place}" for what, found in places.items() for place in sorted(found)
     ]
     return "\n".join(lines)
 
