@@ -456,7 +456,7 @@ OPTION_ORDER: Final = table(
 )
 
 _UNIVERSE: Final = {
-    **keys("metric"),
+    "metric": Column(pa.string(), "one of the multiverse's, whether or not the config lists it"),
     "bins": Column(pa.int64(), "number of bins", "bins", "the metric has no bins"),
     "binning": Column(pa.string(), "`equal_width` or `equal_mass`", null="the metric has no bins"),
     "reading": Column(pa.string(), "`sum`, `mean_token`, `mean_byte`, `min` or `letters`"),
