@@ -302,7 +302,8 @@ def given_tidy(exhibits, study):
 def given_all():
     """What the config says of all files of results."""
     found = given_questions(*MODELS) | given_confidences(MODELS)
-    for _, stated in aggregates():  # the files of each model or pair that they are made of
+    # What they are made of: files of each model or pair.
+    for _, stated in aggregates():
         found |= stated["given"]
     return found | given_aggregates()
 
