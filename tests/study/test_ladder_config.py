@@ -8,7 +8,7 @@ import pytest
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.study import config
-from alignment_calibration.study.ladders import shown_pair, steps_of
+from alignment_calibration.study.ladders import same_checkpoint, shown_pair, steps_of
 from tests.support.study import ROOT
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -84,3 +84,8 @@ def test_a_bad_ladder_is_one_line(sections: dict[str, Any], problem: str, tmp_pa
     with pytest.raises(UserError, match=problem) as error:
         load(tmp_path, **sections)
     assert "\n" not in str(error.value)
+
+
+def test_models_of_other_samples_are_no_same_checkpoint():
+    assert not same_checkpoint({"samples": "a"}, {"samples": "b"})
+    assert same_checkpoint({"samples": "a"}, {"samples": "a"})

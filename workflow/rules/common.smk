@@ -2,6 +2,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -677,4 +678,7 @@ def remove_unfinished():
     if workflow.is_main_process:
         for job in workflow.dag.needrun_jobs():
             for output in job.output:
-                Path(output).unlink(missing_ok=True)
+                if Path(output).is_dir():
+                    shutil.rmtree(output)
+                else:
+                    Path(output).unlink(missing_ok=True)

@@ -80,5 +80,5 @@ _LONGEST: Final = 200
 
 def same_checkpoint(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether the specs of two models name the same files; they may be run differently."""
-    keys = ("path", "hub", "revision", "gguf_file", "trust_remote_code")
+    keys = ("path", "hub", "revision", "gguf_file", "trust_remote_code", "samples")
     return all(one.get(key) == other.get(key) for key in keys)
