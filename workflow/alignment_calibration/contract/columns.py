@@ -72,6 +72,7 @@ KEYS: Final = {
     "pair": Column(pa.string(), "pair of a base and an aligned model, by its name in the config"),
     "stage": Column(pa.string(), "`base` or `aligned`"),
     "task": Column(pa.string(), "task, by its slug in the config"),
+    "prompt": Column(pa.string(), "how questions were put: `continuation` or `choice`"),
     "method": Column(pa.string(), "prompt and reading of the options: one of the config's methods"),
     "metric": Column(pa.string(), "one of the config's metrics"),
     "question_id": Column(pa.string(), "the lm-eval task's name and the document's number in it"),
