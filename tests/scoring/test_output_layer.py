@@ -6,7 +6,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from alignment_calibration.files.logits import scoring_version
 from alignment_calibration.scoring.output_layer import float32_product
+from alignment_calibration.scoring.plain import PlainScorer
+from alignment_calibration.scoring.scorer import Request
 from benchmarks.ties import random_questions
+from tests.support.architectures import TREE, tiny
 
 HALF = [torch.bfloat16, torch.float16]
 
@@ -58,4 +61,28 @@ def test_half_precision_has_a_later_version_of_scoring():
     """Its logits on GPUs changed; cells in float32, and those that others scored, did not."""
     assert scoring_version({"dtype": "float32"}) == scoring_version({})
     for dtype in ("bfloat16", "float16"):
-        assert scoring_version({"dtype": dtype}) == scoring_version({"dtype": "float32"}) + 1
+        assert scoring_version({"dtype": dtype}) > scoring_version({"dtype": "float32"})
+
+
+def test_plain_scoring_takes_logits_as_a_gpu_can_sum_them(monkeypatch):
+    """The product of a GPU is stood in for; what the model itself makes lies on a grid here."""
+    model = tiny(TREE["llama"]()).to(torch.bfloat16)
+    layer = model.get_output_embeddings()
+    layer.weight.data *= 60
+    single = layer.weight.detach().float()
+    monkeypatch.setattr(
+        "alignment_calibration.scoring.head.float32_product",
+        lambda _: lambda states: states.float() @ single.T,
+    )
+    request = Request((5, 9, 14, 3, 8), (11, 4, 7))
+    (found,) = PlainScorer(model, torch.device("cpu"), 100).score([request], lambda _: None)
+    with torch.inference_mode():
+        sequence = torch.tensor([request.input_ids])
+        states = model.base_model(sequence, use_cache=False).last_hidden_state[0, -3:]
+        exact, rounded = states.double() @ single.double().T, layer(states).double()
+    targets = torch.tensor(request.continuation_ids)[:, None]
+    wanted, coarse = (
+        logits.log_softmax(dim=1).gather(1, targets)[:, 0].numpy() for logits in (exact, rounded)
+    )
+    assert abs(coarse - wanted).max() > 0.01
+    assert abs(found - wanted).max() < 1e-4

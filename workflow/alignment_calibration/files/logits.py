@@ -24,8 +24,9 @@ from alignment_calibration.files.parquet import (
 #: Raised by one whenever the same checkpoint and questions would give other numbers than before,
 #: beyond float tolerance. Files of an earlier version are then scored again.
 SCORING_VERSION = 1
-#: What half precision adds: since then its logits on GPUs are sums in float32.
-_OF_HALF_PRECISION = 1
+#: What half precision adds: its logits on GPUs are sums in float32 since 1 where models are scored
+#: by trie, and since 2 in plain scoring too.
+_OF_HALF_PRECISION = 2
 
 _RECEIPT = ".receipt.json"
 

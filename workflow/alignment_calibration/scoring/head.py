@@ -7,7 +7,7 @@ answers with hidden states that are there already.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -44,20 +44,26 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
         answers.append(_Answer(last_hidden_state=hidden[None]))
         return answers[-1]
 
-    head = model.get_output_embeddings()
-    product = float32_product(head)
     with ExitStack() as replaced:
         # OPT's forward passes by its base model and calls the decoder in it.
         for body in {model.base_model, model.get_decoder()}:
             replaced.enter_context(with_forward(body, answer))
-        # What comes after the head is computed in float32, whatever the model's own format.
-        replaced.enter_context(with_forward(head, product))
+        replaced.enter_context(float32_head(model))
         # On the device of the hidden states, so that accelerate leaves the logits there.
         token = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
         logits: torch.Tensor = model(input_ids=token, use_cache=False).logits
     if len(answers) != 1 or logits.shape[:2] != (1, len(hidden)):
         raise UnsupportedModelError("a forward pass that is more than body and head")
     return logits[0]
+
+
+def float32_head(model: Any) -> AbstractContextManager[None]:
+    """Let a model's output layer answer in float32, so that what comes after it is computed so too.
+
+    A model that names no output layer is left as it is.
+    """
+    head = model.get_output_embeddings()
+    return nullcontext() if head is None else with_forward(head, float32_product(head))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from alignment_calibration.scoring.head import float32_head
 from alignment_calibration.scoring.memory import halved, is_out_of_memory
 from alignment_calibration.scoring.scorer import Request, Work
 
@@ -83,9 +84,10 @@ class PlainScorer:
             ids[row, : len(sequence)] = torch.tensor(sequence)
             mask[row, : len(sequence)] = 1
         # Padding stands on the right, where causal attention cannot see it.
-        logits = self.model(
-            input_ids=ids.to(self.device), attention_mask=mask.to(self.device), use_cache=False
-        ).logits
+        with float32_head(self.model):
+            logits = self.model(
+                input_ids=ids.to(self.device), attention_mask=mask.to(self.device), use_cache=False
+            ).logits
         self.work.tokens_computed += ids.numel()
         # To the device and back once for all of them: each copy waits for what runs there.
         lengths = [len(request.continuation_ids) for _, request in asked]

@@ -111,7 +111,7 @@ class TreeScorer:
             For each request, in order, an array of shape (continuation tokens, numbers read).
 
         Raises:
-            UserError: if memory does not suffice for even one token.
+            MemoryError: if memory does not suffice for even one token.
             UnsupportedModelError: if the model's attention cannot be computed on a tree.
         """
         results: list[npt.NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in requests]
