@@ -190,6 +190,77 @@ def test_a_machine_without_gpus_leases_nothing(
     assert not (tmp_path / "leases").exists()
 
 
+def test_a_job_on_the_cpu_waits_for_nobody(jobs: Jobs) -> None:
+    with lease.lease(4):
+        jobs.start("cpu", gpus=0, seconds=0)
+        jobs.wait()
+    assert jobs.started("cpu")[1] == [""]
+
+
+@pytest.fixture
+def nvidia_smi(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Puts a program of this name, of so many lines of shell, before all others."""
+    monkeypatch.delenv("ALIGNMENT_CALIBRATION_GPUS")
+    monkeypatch.setattr(lease, "LISTING_SECONDS", 1.0)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def put(lines: str) -> None:
+        (programs / "nvidia-smi").write_text(f"#!/bin/sh\n{lines}\n")
+        (programs / "nvidia-smi").chmod(0o755)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("echo 'Unable to determine the device handle' >&2; exit 255", "the device handle"),
+        ("echo 'NVML: Driver/library version mismatch'; exit 18", "version mismatch"),
+        ("exec sleep 60", "timed out after 1"),
+    ],
+)
+def test_gpus_that_cannot_be_listed_are_not_taken_for_none(
+    nvidia_smi: Callable[[str], None], lines: str, said: str
+) -> None:
+    nvidia_smi(lines)
+    with (
+        pytest.raises(UserError, match=rf"nvidia-smi -L: .*{said}.* ALIGNMENT_CALIBRATION_GPUS="),
+        lease.lease(1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "echo 'No devices were found'; exit 6",
+        "echo 'NVIDIA-SMI has failed because it could not communicate with the driver'; exit 9",
+        "echo 'No devices found.'",
+    ],
+)
+def test_a_machine_that_lists_no_gpu_has_none(
+    nvidia_smi: Callable[[str], None], lines: str
+) -> None:
+    nvidia_smi(lines)
+    assert lease.visible_gpus() == []
+
+
+def test_cuda_counts_gpus_as_leases_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for a user who says otherwise."""
+    for given, expected in {"": "PCI_BUS_ID", "FASTEST_FIRST": "FASTEST_FIRST"}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+        monkeypatch.setenv("CUDA_DEVICE_ORDER", given)
+        if not given:
+            monkeypatch.delenv("CUDA_DEVICE_ORDER")
+        lease.show_only(["3", "1"])
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,1"
+        assert os.environ["CUDA_DEVICE_ORDER"] == expected
+
+
 def test_more_gpus_than_there_are_is_an_error(jobs: Jobs) -> None:
     with (
         pytest.raises(UserError, match=r"llama: needs 5 GPUs, .* offers 4"),

@@ -21,7 +21,7 @@ from alignment_calibration.files.parquet import read_parquet
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.cell import Cell, score_cell, take_from_store
 from alignment_calibration.scoring.contexts import put_in_words
-from alignment_calibration.scoring.lease import lease
+from alignment_calibration.scoring.lease import lease, show_only
 from alignment_calibration.scoring.parts import split, work_of
 from alignment_calibration.scoring.process import die_with, faults_of, output_to
 
@@ -150,8 +150,7 @@ def _score(
     os.environ["HF_HUB_OFFLINE"] = "1"
     gpus = 0 if arguments.device in ("cpu", "mps") else model["spec"].get("gpus", 1)
     with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
-        if leased:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
+        show_only(leased)
         print(f"{cells[0].name}: loading {model['path']}", file=sys.stderr, flush=True)
         checkpoint = _load(model, arguments, gpus)
         backend, scorer = choose(

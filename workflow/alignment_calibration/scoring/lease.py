@@ -36,10 +36,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment_calibration.errors import UserError, run_cli, shorten
+from alignment_calibration.errors import UserError, one_line, run_cli, shorten
 
 POLL_SECONDS = 0.1  # only the first in the queue polls; the others sleep until it has gone
 PATIENCE_SECONDS = 5.0  # a job holds the queue for an instant; longer, and people are told
+LISTING_SECONDS = 60.0  # drivers that keep no state take some seconds a GPU
+NOTHING_TO_LIST = {6, 9}  # what nvidia-smi ends with where it finds no GPU, or no driver
 LARGEST_NOTE = 65536  # bytes of what a lease or ticket says
 
 
@@ -55,18 +57,18 @@ class Gpu:
 def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
     """Hold `gpus` GPUs for the length of the block; wait in the queue until they are free.
 
-    Nothing is set in this process: put the yielded names, joined by commas, into
-    CUDA_VISIBLE_DEVICES before torch is imported. A machine without GPUs leases nothing and
-    yields an empty tuple.
+    Nothing is set in this process: give the yielded names to `show_only` before torch is imported.
+    A machine without GPUs leases nothing and yields an empty tuple.
 
     Args:
         gpus: how many.
         holder: what the GPUs are held for, shown to people.
 
     Raises:
-        UserError: if fewer GPUs are visible than asked for, or the folder cannot be used.
+        UserError: if fewer GPUs are visible than asked for, if they cannot be listed, or if the
+            folder cannot be used.
     """
-    visible = visible_gpus()
+    visible = visible_gpus() if gpus else []
     if not visible:
         yield ()
         return
@@ -81,8 +83,20 @@ def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
         yield tuple(gpu.device for gpu in leased)
 
 
+def show_only(devices: Sequence[str]) -> None:
+    """Let torch see these GPUs alone, by the names that `lease` yields; none are no restriction."""
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+        # By itself CUDA counts the fastest first, and nvidia-smi, which leases go by, by slots.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
 def visible_gpus() -> list[Gpu]:
-    """The GPUs this process may use, in their order, found without importing torch."""
+    """The GPUs this process may use, in their order, found without importing torch.
+
+    Raises:
+        UserError: if they cannot be listed.
+    """
     uuids = _installed_uuids()
     narrowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if narrowed is None:
@@ -105,11 +119,25 @@ def _installed_uuids() -> list[str]:
         return [name.strip() for name in given.split(",") if name.strip()]
     try:
         listing = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=LISTING_SECONDS
+        )
+    except FileNotFoundError:
         return []
-    return parse_listing(listing)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _unlisted(one_line(error)) from None
+    if listing.returncode in NOTHING_TO_LIST:
+        return []
+    if listing.returncode:
+        raise _unlisted(one_line(listing.stderr or listing.stdout))
+    return parse_listing(listing.stdout)
+
+
+def _unlisted(reason: str) -> UserError:
+    """Not a machine without GPUs: on that guess all jobs would run on the first of them."""
+    return UserError(
+        f"nvidia-smi -L: does not tell this machine's GPUs ({reason}); mend it, or name them, as "
+        "in `export ALIGNMENT_CALIBRATION_GPUS=0,1` (nothing behind the `=` if there are none)"
+    )
 
 
 def parse_listing(listing: str) -> list[str]:
