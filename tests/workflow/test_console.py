@@ -1,6 +1,7 @@
 """What a run says on the terminal, before its first job, while it runs and at its end."""
 
 import csv
+import errno
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import yaml
 from snakemake_interface_logger_plugins.settings import OutputSettingsLoggerInterface
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
+from alignment_calibration.errors import logged
 from alignment_calibration.report.closing import failure
 from snakemake_logger_plugin_alignment_calibration import LogHandler
 from snakemake_logger_plugin_alignment_calibration.config_files import problem_of
@@ -256,6 +258,19 @@ def test_a_failure_names_only_what_this_run_met(tmp_path: Path) -> None:
         "it ended without a word; was it killed?",
         f"  log: {logs['empty']}",
     ]
+
+
+def test_a_fault_of_ours_and_of_the_disk_stand_in_the_log_of_the_step(tmp_path: Path) -> None:
+    """So that the end of the run does not take them for a kill."""
+    log = tmp_path / "step.log"
+    with pytest.raises(KeyError), logged(log):
+        dict[str, int]()["prompt"]
+    assert failure([str(log)], 0).splitlines() == ["KeyError: 'prompt'", f"  log: {log}"]
+    assert "test_console.py" in log.read_text(encoding="utf-8")
+    closed = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "results/x")
+    with pytest.raises(SystemExit), logged(log):
+        raise closed
+    assert failure([str(log)], 0).splitlines() == [f"error: {closed}", f"  log: {log}"]
 
 
 def test_every_profile_names_the_logger() -> None:

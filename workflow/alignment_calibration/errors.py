@@ -5,6 +5,7 @@ import errno
 import json
 import resource
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def memory_message(error: BaseException) -> str:
 def logged(log: str | Path) -> Iterator[None]:
     """Write what a workflow script prints to its log; end with one clear line on a `UserError`.
 
+    Whatever else is raised goes through, and into the log with its traceback.
+
     Raises:
         SystemExit: with status 1 after a `UserError`, whose message goes to log and terminal, for
             want of memory, or where the disk does not even take the log.
@@ -86,11 +89,21 @@ def logged(log: str | Path) -> Iterator[None]:
                 print(f"error: {message}", file=sys.__stderr__)
                 print(f"error: {message}", file=stream)
                 raise SystemExit(1) from None
+            except Exception as error:
+                if not _is_of_disk(error):
+                    traceback.print_exc(file=stream)
+                raise
     except OSError as error:
-        if error.errno not in _OF_DISKS:
+        if not _is_of_disk(error):
             raise
         print(f"error: {error} (log: {log})", file=sys.__stderr__)
+        with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as stream:
+            print(f"error: {error}", file=stream)
         raise SystemExit(1) from None
+
+
+def _is_of_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _OF_DISKS
 
 
 def run_cli(main: Callable[[], None]) -> None:
