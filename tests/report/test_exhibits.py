@@ -162,6 +162,15 @@ def test_what_is_made_is_not_empty(pairs, tasks, methods, metrics, monkeypatch):
     assert all(f" {name} (" in sentence for name in missing)
 
 
+def test_a_figure_that_is_left_out_is_told_from_the_table_of_its_name():
+    config = config_of(["p", "q"], metrics=["mce"])
+    assert "ranks" in of_config(TABLES, config, NAMES)
+    (sentence,) = left_out(config, NAMES)
+    assert " the figure ranks (without ece, or sce_ovr)" in sentence
+    assert " ladders (no ladders)" in sentence
+    assert sentence.count("ladders (") == 1
+
+
 @pytest.mark.parametrize(
     ("pairs", "mine"), [(MOST_PAIRS, ["all", "few"]), (MOST_PAIRS + 1, ["all", "many"])]
 )

@@ -235,15 +235,26 @@ def lack(exhibit: Exhibit, config: Mapping[str, Any], published: Names) -> str:
 
 def left_out(config: Mapping[str, Any], published: Names) -> list[str]:
     """Sentences that list what a study has no numbers for, and what it has too many pairs for."""
-    usual = {
-        name: each
-        for name, each in (TABLES | FIGURES).items()
+    kinds = {"table": TABLES, "figure": FIGURES}
+    reasons = {
+        (kind, name): lack(each, config, published)
+        for kind, exhibits in kinds.items()
+        for name, each in exhibits.items()
         if each.own and each.of_many != "only"
     }
-    reasons = {name: lack(each, config, published) for name, each in usual.items()}
-    named = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
+    named = dict.fromkeys(
+        # Without its kind where nothing of that name is made.
+        f"{'' if all(reasons.get((k, name), True) for k in kinds) else f'the {kind} '}"
+        f"{name} ({reason})"
+        for (kind, name), reason in reasons.items()
+        if reason
+    )
     pairs = len(config["pairs"])
-    crowded = [n for n in usual if n in FIGURES and not FIGURES[n].fits(pairs) and not reasons[n]]
+    crowded = [
+        name
+        for name, each in FIGURES.items()
+        if reasons.get(("figure", name)) == "" and not each.fits(pairs)
+    ]
     instead = [name for name, each in FIGURES.items() if each.of_many == "only"]
     sentences = []
     if named:
