@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.stats import binomtest
 
 from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import (
@@ -34,7 +35,6 @@ from alignment_calibration.pairs.changes import rates
 from alignment_calibration.pairs.map_change import split
 from alignment_calibration.pairs.map_parts import reach
 from alignment_calibration.pairs.mean_estimates import mean_over_pairs
-from alignment_calibration.pairs.paired_tests import mcnemar
 from alignment_calibration.pairs.rate_tests import rate_excess
 from alignment_calibration.study.settings import Resampling
 from tests.support.gaussian_models import (
@@ -258,6 +258,13 @@ def print_equal(trials):
         ["test", "size"],
         [[name, slashed(shares, 3)] for name, shares in sizes.items()],
     )
+
+
+def mcnemar(base, aligned):
+    """The exact test of McNemar (1947): do two models answer rightly equally often?"""
+    only_base, only_aligned = np.count_nonzero(base & ~aligned), np.count_nonzero(aligned & ~base)
+    either = only_base + only_aligned
+    return binomtest(only_base, either).pvalue if either else 1.0
 
 
 #: Metrics whose intervals are the bootstrap's, of those that are printed without a flag.

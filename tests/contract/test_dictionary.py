@@ -1,5 +1,6 @@
 """The data dictionary: every column is described, and what is said of missing values is so."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from matplotlib.image import imread
 
 from alignment_calibration import contract
 from alignment_calibration.contract import FILES, dictionary
-from alignment_calibration.contract.columns import Column, described, table
+from alignment_calibration.contract.columns import KEYS, Column, described, table
 from alignment_calibration.contract.scoring import QUESTIONS
 from alignment_calibration.files.atomic import sha256
 from alignment_calibration.files.parquet import write_parquet
@@ -92,6 +93,9 @@ def test_a_finished_study_has_these_files_and_says_what_is_missing(study) -> Non
                 assert not set(keys) - set(columns), file
                 continue
             rows = pq.read_table(file)
+            leading = list(itertools.takewhile(KEYS.__contains__, rows.column_names))
+            known = list(zip(*(rows[key].to_pylist() for key in leading), strict=True))
+            assert known == sorted(known), f"{file}: not sorted by {leading}"
             for column, said in columns.items():
                 assert said.null or not rows[column].null_count, f"{file}: {column}"
     assert of_programs == found

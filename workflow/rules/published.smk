@@ -30,6 +30,7 @@ rule published_audit:
     """What the published numbers say of the formula behind them."""
     input:
         published=PUBLISHED_CHANGES,
+        records=RECORDS,
     output:
         f"results/{PUBLISHED}/audit.parquet",
     log:

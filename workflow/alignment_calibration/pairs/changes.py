@@ -220,7 +220,7 @@ def by_pair(
         [
             frames[pairs[pair][stage]].assign(pair=pair, stage=stage)
             for pair in sorted(pairs)
-            for stage in STAGES
+            for stage in sorted(STAGES)
         ],
         ignore_index=True,
     ).reindex(columns=schema.names)
@@ -286,7 +286,7 @@ def write_changes(
 _RESULTS: Final = {
     "changes": (CHANGES, ["pair", *MEASUREMENT]),
     "estimates": (ESTIMATES, ["pair", *MEASUREMENT]),
-    "rates_by_method": (RATES_BY_METHOD, ["pair", "task", "metric"]),
+    "rates_by_method": (RATES_BY_METHOD, ["pair", "task", "metric", "method"]),
     "alignment_effects": (EFFECTS, ["method", "metric"]),
     "pair_effects": (PAIR_EFFECTS, ["pair", "method", "metric"]),
     "rank_probabilities": (RANK_PROBABILITIES, [*MEASUREMENT, "pair", "rank"]),

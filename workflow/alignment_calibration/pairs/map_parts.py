@@ -13,6 +13,7 @@ from alignment_calibration.calibration.bias_aware import estimate
 from alignment_calibration.calibration.estimates import Estimate, change, mean_over_tasks
 from alignment_calibration.calibration.metrics.gaps import CLASS_WISE, TOP_LABEL
 from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.contract.calibration import MEASUREMENT
 from alignment_calibration.contract.pairs import MAP_EFFECTS, MAP_PARTS
 from alignment_calibration.pairs.contrasts import Contrast
 from alignment_calibration.pairs.map_change import split
@@ -77,7 +78,8 @@ def parts_frame(parts: Sequence[Part]) -> pd.DataFrame:
         (*part[:5], part.found.value, part.found.debiased, *reach(*part[5:7]), part[-1])
         for part in parts
     ]
-    return pd.DataFrame(rows, columns=MAP_PARTS.names)
+    frame = pd.DataFrame(rows, columns=MAP_PARTS.names)
+    return frame.sort_values(["pair", *MEASUREMENT], kind="stable")  # the whole before its parts
 
 
 def map_effects(parts: Sequence[Part]) -> pd.DataFrame:
