@@ -6,7 +6,7 @@ Simulated models (tests/support/gaussian_models.py) of unequal accuracy have kno
 errors. The sections: `errors` (changes, rates and values of one pair on one task), `equal` (pairs
 of equal error: how often a change is found), `resampled` (changes, rates and values of metrics
 without an estimate), `tasks` and `pairs` (means, of `--questions` a task), `map` (accuracy told
-apart), `claims` (Holm over 70 contrasts).
+apart), `claims` (Holm over 70 contrasts), `cost` (processor time).
 """
 
 import argparse
@@ -661,6 +661,46 @@ def print_claims(trials, questions):
     )
 
 
+def print_cost(trials, questions):
+    """Processor time of the intervals of a pair, and of those of a bootstrap of its values."""
+    metrics = {name: METRICS[name] for name in ERRORS}
+    spent = {"bias-aware": 0.0, "bootstrap": 0.0}
+    for trial in range(trials):
+        random = np.random.default_rng([900, questions, trial])
+        asked = draw_questions(random, questions)
+        pair = [answer(random, asked, model) for model in SCENARIOS["calibrated → over"][:2]]
+        start = time.process_time()
+        base, aligned = (measured(model, ERRORS) for model in pair)
+        for name in ERRORS:
+            change(base[name], aligned[name]).interval()
+            rate_interval(base[name], aligned[name])
+        middle = time.process_time()
+        samples = [Sample(model, metrics, SETTINGS) for model in pair]
+        values = [sample.values() for sample in samples]
+        blocks = [
+            [sample.resampled(weights) for sample in samples]
+            for weights in bootstrap_weights("cost", questions, Resampling(trial, 2000))
+        ]
+        for name in ERRORS:
+            of_base, of_aligned = (
+                np.concatenate([block[stage][name] for block in blocks]) for stage in (0, 1)
+            )
+            before, after = (float(of_stage[name]) for of_stage in values)
+            interval(after - before, of_aligned - of_base, "hull")
+            interval(after / before - 1, rates(of_aligned - of_base, of_base), "hull")
+        spent["bias-aware"] += middle - start
+        spent["bootstrap"] += time.process_time() - middle
+    table(
+        f"processor time of a pair at {questions} questions, {len(ERRORS)} errors, changes and "
+        "rates; the bootstrap has 2,000 resamples",
+        ["intervals", "seconds", "ratio"],
+        [
+            [kind, f"{seconds / trials:.4f}", f"{seconds / spent['bias-aware']:.1f}"]
+            for kind, seconds in spent.items()
+        ],
+    )
+
+
 SECTIONS: dict[str, Any] = {
     "errors": print_errors,
     "equal": print_equal,
@@ -669,9 +709,10 @@ SECTIONS: dict[str, Any] = {
     "pairs": print_pairs,
     "map": print_map,
     "claims": print_claims,
+    "cost": print_cost,
 }
 #: Those of one size of task.
-OF_ONE_SIZE = ("tasks", "pairs", "claims")
+OF_ONE_SIZE = ("tasks", "pairs", "claims", "cost")
 
 
 def main():
