@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import Phi3Config
 
 from alignment_calibration.scoring import onednn
 from alignment_calibration.scoring.backends import choose, why_not
@@ -48,7 +49,8 @@ def one_by_one(model: Any, requests: list[Request]) -> list[np.ndarray]:
     for request in requests:
         sequence = torch.tensor([request.context_ids + request.continuation_ids])
         with torch.inference_mode():
-            logprobs = model(sequence).logits[0].double().log_softmax(dim=-1)
+            # Without the last token, as HFLM: what follows it is not asked.
+            logprobs = model(sequence[:, :-1]).logits[0].double().log_softmax(dim=-1)
         start = len(request.context_ids)
         positions = range(start - 1, sequence.shape[1] - 1)
         results.append(
@@ -141,6 +143,50 @@ def test_requests_that_share_a_sequence_keep_their_own_numbers(architecture):
     alone = [PlainScorer(model, CPU, 1000).score([request], ignore)[0] for request in requests]
     assert largest_difference(found, alone) < 1e-5
     assert largest_difference(found, one_by_one(model, requests)) < 1e-5
+
+
+def longrope() -> Any:
+    """Its angles are others from the 65th token on, for the tokens before as well."""
+    return tiny(
+        Phi3Config(
+            vocab_size=VOCABULARY,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=512,
+            original_max_position_embeddings=64,
+            pad_token_id=0,
+            rope_scaling={
+                "type": "longrope",
+                "short_factor": [1.0] * 8,
+                "long_factor": [1.0 + 4 * number for number in range(8)],
+            },
+        )
+    )
+
+
+@pytest.mark.parametrize("budget", [40, 300, 10_000])
+def test_angles_that_depend_on_the_longest_sequence_are_those_of_each_alone(budget, caplog):
+    rng = random.Random(3)
+    model = longrope()
+    assert choose(model, CPU)[0] == "tree"
+    asked = []
+    for length in (10, 60, 90, 140):  # below, across and beyond the limit
+        context = ids(rng, length)
+        asked += [Request(context, ids(rng, number)) for number in (3, 5, 9)]
+    wanted = one_by_one(model, asked)
+    kinds = {kind: kind(model, CPU, budget) for kind in (PlainScorer, TreeScorer)}
+    for scorer in kinds.values():
+        assert largest_difference(scorer.score(asked, ignore), wanted) < 1e-5
+    assert f"{sum(len(r.input_ids) > 64 for r in asked)} of 12 options" in caplog.text
+    joined = torch.tensor([asked[0].input_ids + (0,) * 100])
+    with torch.inference_mode():
+        long, short = (
+            model(sequence).logits[0, 11]
+            for sequence in (joined, torch.tensor([asked[0].input_ids]))
+        )
+    assert float((long - short).abs().max()) > 1e-3  # the limit matters in this test
 
 
 def test_progress_counts_every_request_once(requests):

@@ -17,6 +17,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
+from alignment_calibration.errors import UserError
 from alignment_calibration.scoring.backends import choose
 from alignment_calibration.scoring.scorer import Request, Scorer
 from alignment_calibration.scoring.tree import TreeScorer, target_logprobs
@@ -72,7 +73,13 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
             _, self._scorer = choose(self.model, torch.device(self.device))
         # The windows of a rolling log-likelihood have no text of their own.
         rolling = any(text is None for text, _, _ in requests)
-        if rolling or self.mixed_precision_dtype or not isinstance(self._scorer, TreeScorer):
+        fitting = [] if rolling else [self._request(*tokens) for _, *tokens in requests]
+        if (
+            rolling
+            or self.mixed_precision_dtype
+            or not isinstance(self._scorer, TreeScorer)
+            or not all(map(self._scorer.can_read, fitting))
+        ):
             return list(
                 super()._loglikelihood_tokens(
                     requests, disable_tqdm=disable_tqdm, override_bs=override_bs
@@ -85,9 +92,6 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
             def progress(number: int) -> None:
                 bar.update(number)
 
-            fitting = [
-                self._request(context, continuation) for _, context, continuation in requests
-            ]
             read = self._scorer.read(fitting, progress, _logprob_and_greedy)
         self._tokens = [
             {
@@ -106,8 +110,17 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
         return results
 
     def _request(self, context: list[int], continuation: list[int]) -> Request:
-        """A request that fits the model: a context too long loses its left, as HFLM does it."""
+        """A request that fits the model: a context too long loses its left, as HFLM does it.
+
+        Raises:
+            UserError: if the continuation alone is too long.
+        """
         kept = self.max_length + 1 - len(continuation)
+        if kept < 1:
+            raise UserError(
+                f"an option has {len(continuation)} tokens, but the model reads at most "
+                f"{self.max_length}"
+            )
         return Request(tuple(context[-kept:]), tuple(continuation))
 
 

@@ -12,6 +12,7 @@ import torch
 
 from alignment_calibration.scoring.head import float32_head
 from alignment_calibration.scoring.memory import halved, is_out_of_memory
+from alignment_calibration.scoring.positions import longest_of_one_kind
 from alignment_calibration.scoring.scorer import Request, Work
 
 
@@ -27,6 +28,7 @@ class PlainScorer:
         self.device = device
         self.token_budget = token_budget
         self.work = Work()
+        self._longest_of_one_kind = longest_of_one_kind(model)
 
     @property
     def attention(self) -> str:
@@ -51,6 +53,8 @@ class PlainScorer:
         while position < len(sequences):
             longest = len(sequences[position])
             batch = sequences[position : position + max(1, self.token_budget // longest)]
+            if longest > self._longest_of_one_kind:
+                batch = [ids for ids in batch if len(ids) > self._longest_of_one_kind]
             asked = [(row, index) for row, ids in enumerate(batch) for index in askers[ids]]
             values = self._try_batch(batch, [(row, requests[index]) for row, index in asked])
             if values is None:

@@ -1,5 +1,6 @@
 """Scoring by token trie: every distinct token prefix of the requests is computed once."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,8 +19,12 @@ from alignment_calibration.scoring.flight import InFlight, rows_ahead, sent
 from alignment_calibration.scoring.head import logits_of
 from alignment_calibration.scoring.memory import LOGITS_AT_ONCE, halved, is_out_of_memory
 from alignment_calibration.scoring.onednn import linear_layers
+from alignment_calibration.scoring.plain import PlainScorer
+from alignment_calibration.scoring.positions import longest_of_one_kind
 from alignment_calibration.scoring.scorer import Request, UnsupportedModelError, Work
 from alignment_calibration.scoring.trie import Batch, Trie, build_trie, plan
+
+_LOGGER = logging.getLogger(__name__)
 
 #: Reads float32 logits of shape (rows, vocabulary) at (row, target token) pairs, each of shape
 #: (targets,); gives shape (targets, numbers read).
@@ -78,6 +83,7 @@ class TreeScorer:
         self.device = device
         self.token_budget = token_budget
         self.work = Work()
+        self._longest_of_one_kind = longest_of_one_kind(model)
 
     @property
     def attention(self) -> str:
@@ -94,8 +100,31 @@ class TreeScorer:
     def score(
         self, requests: Sequence[Request], progress: Callable[[int], None]
     ) -> list[npt.NDArray[np.float32]]:
-        """See `Scorer.score`; raises as `read` does."""
-        return [values[:, 0] for values in self.read(requests, progress, target_logprobs)]
+        """See `Scorer.score`; raises as `read` does. What that cannot read is scored plainly."""
+        results: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32) for _ in requests]
+        readable = [index for index, request in enumerate(requests) if self.can_read(request)]
+        read = self.read([requests[index] for index in readable], progress, target_logprobs)
+        for index, values in zip(readable, read, strict=True):
+            results[index] = values[:, 0]
+        if rest := sorted({*range(len(requests))} - {*readable}):
+            _LOGGER.warning(
+                "%d of %d options are longer than the %d tokens beyond which %s turns positions "
+                "otherwise, and are scored plainly: slower, with the same results",
+                len(rest),
+                len(requests),
+                self._longest_of_one_kind,
+                type(self.model).__name__,
+            )
+            plain = PlainScorer(self.model, self.device, self.token_budget)
+            plain.work = self.work
+            scored = plain.score([requests[index] for index in rest], progress)
+            for index, logprobs in zip(rest, scored, strict=True):
+                results[index] = logprobs
+        return results
+
+    def can_read(self, request: Request) -> bool:
+        """Whether `read` gives a request the numbers that it has as a sequence of its own."""
+        return len(request.input_ids) <= self._longest_of_one_kind
 
     def read(
         self, requests: Sequence[Request], progress: Callable[[int], None], reader: Reader
@@ -103,7 +132,7 @@ class TreeScorer:
         """Read the model's predictions before every continuation token.
 
         Args:
-            requests: what to score.
+            requests: what to score, all of which it can read.
             progress: called with the number of requests that have newly been finished.
             reader: what to read from the logits.
 
