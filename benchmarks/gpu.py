@@ -28,8 +28,9 @@ import torch
 import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from alignment_calibration.scoring.backends import choose
+from alignment_calibration.scoring.backends import why_not
 from alignment_calibration.scoring.compiled import compiled
+from alignment_calibration.scoring.memory import automatic_budget
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
 
@@ -105,7 +106,8 @@ def requests_of(name: str, questions: int, vocabulary: int) -> list[Request]:
 
 
 def built(size: str, dtype: torch.dtype, device: torch.device) -> Any:
-    """A random Llama; its weights are spread so that attention and single tokens matter."""
+    """A random Llama; its weights are spread so that attention and single tokens matter, and not so
+    far that half precision decides what it says."""
     torch.manual_seed(0)
     config = transformers.LlamaConfig(**SIZES[size], max_position_embeddings=4096)
     torch.set_default_dtype(dtype)
@@ -113,9 +115,9 @@ def built(size: str, dtype: torch.dtype, device: torch.device) -> Any:
         model = transformers.AutoModelForCausalLM.from_config(config).eval()
     torch.set_default_dtype(torch.float32)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        for weight in model.parameters():
             if weight.ndim > 1:
-                weight.mul_(4 if "self_attn" in name else 2)
+                weight.mul_(2)
     return model
 
 
@@ -354,8 +356,9 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if cuda else "cpu")
     model = built(arguments.size, getattr(torch, arguments.dtype), device)
-    _, scorer = choose(model, device)
-    assert isinstance(scorer, TreeScorer)
+    if fault := why_not("tree", model, device):
+        print(f"the trial of the tree fails, and a job would score plainly: {fault}\n")
+    scorer = TreeScorer(model, device, automatic_budget(model, device))
     table = Table(model, device, arguments)
     print(
         f"{torch.cuda.get_device_name() if cuda else 'cpu'}, torch {torch.__version__}, "

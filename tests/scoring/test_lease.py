@@ -190,6 +190,27 @@ def test_a_machine_without_gpus_leases_nothing(
     assert not (tmp_path / "leases").exists()
 
 
+def test_parts_of_a_split_gpu_are_leased_by_name_and_one_at_a_time(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "MIG-a,MIG-b,GPU-c")
+    with lease.lease(1) as one, lease.lease(1) as two:
+        assert (one, two) == (("MIG-a",), ("MIG-b",))
+    with (
+        pytest.raises(UserError, match=r"needs 2 whole GPUs, .* offers 1"),
+        lease.lease(2),
+    ):
+        pass
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")  # of the parts, or the second GPU?
+    with pytest.raises(UserError, match=r"CUDA_VISIBLE_DEVICES=1: .*MIG"):
+        lease.visible_gpus()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-b")
+    assert [gpu.uuid for gpu in lease.visible_gpus()] == ["MIG-b"]
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "MIG-a")  # as a container may see it
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert [gpu.uuid for gpu in lease.visible_gpus()] == ["MIG-a"]
+
+
 def test_a_job_on_the_cpu_waits_for_nobody(jobs: Jobs) -> None:
     with lease.lease(4):
         jobs.start("cpu", gpus=0, seconds=0)

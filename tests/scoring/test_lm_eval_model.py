@@ -17,6 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from alignment_calibration.errors import UserError
 from alignment_calibration.scoring.lm_eval import SharedPrefixLM
 from alignment_calibration.scoring.tokenization import EncodingError, encode, max_length
 from alignment_calibration.scoring.tree import TreeScorer
@@ -108,6 +109,12 @@ def test_loglikelihoods_are_those_of_hflm(hflm, shared_prefix):
     np.testing.assert_allclose([a for a, _ in found], [a for a, _ in wanted], atol=1e-3)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
     assert wanted[-1][1]
+
+
+def test_an_option_that_is_longer_than_the_model_reads_is_refused(shared_prefix):
+    tokens = [5] * (shared_prefix.max_length + 1)
+    with pytest.raises(UserError, match=f"reads at most {shared_prefix.max_length}"):
+        shared_prefix._loglikelihood_tokens([(("", ""), [5], tokens)], disable_tqdm=True)
 
 
 def test_other_requests_are_hflms(hflm, shared_prefix, monkeypatch):

@@ -35,4 +35,4 @@ def test_jobs_go_through_any_submit_command(tmp_path: Path) -> None:
     assert list(study.cells()) == ["base/words/continuation.parquet"]
     (request,) = (tmp_path / "requests").read_text(encoding="utf-8").splitlines()
     # The weights of the demo's model are 2.3 MiB.
-    assert "-q gpu.q -pe smp 4 -l h_rt=00:1440:00,h_vmem=16003M,gpu=1 " in request
+    assert "-q gpu.q -pe smp 4 -l h_rt=00:1440:00,mem_free=16003M,gpu=1 " in request

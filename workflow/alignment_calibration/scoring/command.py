@@ -152,7 +152,7 @@ def _score(
     with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
         show_only(leased)
         print(f"{cells[0].name}: loading {model['path']}", file=sys.stderr, flush=True)
-        checkpoint = _load(model, arguments, gpus)
+        checkpoint = _load(model, arguments, gpus, leased)
         backend, scorer = choose(
             checkpoint.model, checkpoint.device, arguments.token_budget, arguments.backend
         )
@@ -178,13 +178,20 @@ def _questions(table: "pa.Table") -> int:
     return len(table["question_id"].unique())
 
 
-def _load(model: dict[str, Any], arguments: argparse.Namespace, gpus: int) -> "Checkpoint":
+def _load(
+    model: dict[str, Any], arguments: argparse.Namespace, gpus: int, leased: Sequence[str]
+) -> "Checkpoint":
     """Load the checkpoint onto the device; only now is torch imported."""
     import torch
 
     from alignment_calibration.scoring.load import load_checkpoint, resolve_device
 
     device = resolve_device(arguments.device)
+    if device.type == "cuda" and not leased:  # all jobs of this machine would meet on the first
+        raise UserError(
+            "torch sees a GPU that nvidia-smi does not list, so that it cannot be leased; name "
+            "those of this machine, as in `export ALIGNMENT_CALIBRATION_GPUS=0,1`"
+        )
     if device.type == "cpu":
         # Snakemake sets OMP_NUM_THREADS to the threads of the rule, which is 1.
         torch.set_num_threads(arguments.threads or os.cpu_count() or 1)

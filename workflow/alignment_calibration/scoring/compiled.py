@@ -119,7 +119,10 @@ def compiled(scorer: TreeScorer) -> TreeScorer:
             forwards[layer] = torch.compile(layer.forward, dynamic=True)
         return CompiledTreeScorer(model, device, token_budget, forwards)
 
-    if fault := fault_of(tried, scorer.model, scorer.device, same_numbers=True):
+    # Windows are for attention, which is outside the graphs; but these would be made for each.
+    if fault := fault_of(
+        tried, scorer.model, scorer.device, same_numbers=True, cross_windows=False
+    ):
         _say_not_compiled(scorer.model, fault)
         return scorer
     return CompiledTreeScorer(scorer.model, scorer.device, scorer.token_budget, forwards)
@@ -127,7 +130,7 @@ def compiled(scorer: TreeScorer) -> TreeScorer:
 
 def _say_not_compiled(model: Any, reason: str) -> None:
     _LOGGER.warning(
-        "the layers of %s are not compiled (%s): slower, with the same results",
+        "the layers of %s are not compiled (%s): slower, with the same results but for rounding",
         type(model).__name__,
         reason,
     )

@@ -72,14 +72,17 @@ def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
     if not visible:
         yield ()
         return
-    if gpus > len(visible):
+    # Of the parts of split GPUs CUDA shows a process only one.
+    usable = [gpu for gpu in visible if gpus == 1 or not _is_part(gpu.uuid)]
+    if gpus > len(usable):
+        whole = "" if len(usable) == len(visible) else " whole"
         raise UserError(
-            f"{holder or 'this job'}: needs {gpus} GPUs, but this machine or its scheduler offers "
-            f"{len(visible)} ({', '.join(gpu.device for gpu in visible)})"
+            f"{holder or 'this job'}: needs {gpus}{whole} GPUs, but this machine or its scheduler "
+            f"offers {len(usable)} ({', '.join(gpu.device for gpu in visible)})"
         )
     with contextlib.ExitStack() as held:
         with _usable_folder() as folder:
-            leased = _wait_for(gpus, visible, folder, holder, held)
+            leased = _wait_for(gpus, usable, folder, holder, held)
         yield tuple(gpu.device for gpu in leased)
 
 
@@ -104,6 +107,11 @@ def visible_gpus() -> list[Gpu]:
     visible: list[Gpu] = []
     for device in (part.strip() for part in narrowed.split(",")):
         if device.isdecimal():
+            if len(uuids) > 1 and any(map(_is_part, uuids)):
+                raise UserError(
+                    f"CUDA_VISIBLE_DEVICES={narrowed}: here are GPUs split by MIG, and a number "
+                    "does not tell which part is meant; give the names that `nvidia-smi -L` shows"
+                )
             matching = uuids[int(device) : int(device) + 1]
         else:
             matching = [uuid for uuid in uuids if device and uuid.startswith(device)]
@@ -111,6 +119,11 @@ def visible_gpus() -> list[Gpu]:
             break
         visible.append(Gpu(matching[0], device))
     return visible
+
+
+def _is_part(uuid: str) -> bool:
+    """Whether it is a part of a GPU that is split by MIG."""
+    return uuid.startswith("MIG-")
 
 
 def _installed_uuids() -> list[str]:

@@ -78,7 +78,8 @@ def automatic_budget(model: Any, device: torch.device) -> int:
     """A token budget that fits into the free memory of a GPU; on a CPU, one that is fast."""
     if device.type != "cuda":
         return 512
-    free = min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+    own = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
+    free = min(torch.cuda.mem_get_info(device)[0] for device in own)
     return fitting_budget(footprint(model, device), free)
 
 
