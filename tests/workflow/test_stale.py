@@ -207,6 +207,10 @@ def test_another_config_that_snakemake_is_told_to_overlook_is_an_error_that_name
     touched = study.run("--touch")
     assert touched.returncode != 0
     assert touched.stderr.count(told) == 1
+    report = study.run("--report", "stale.zip")
+    assert report.returncode != 0
+    assert report.stderr.count(told) == 1
+    assert not (study.folder / "stale.zip").exists()
     by_dates = ("--rerun-triggers", "mtime")
     assert "Nothing to be done" in study.run(*by_dates).stderr
     reading = study.run(*by_dates, "--forcerun", "tables")
@@ -219,6 +223,21 @@ def test_another_config_that_snakemake_is_told_to_overlook_is_an_error_that_name
     assert study.run().returncode == 0
     assert study.run(targets=["verify"]).returncode == 0
     assert study.cells() == before
+
+
+def test_what_is_missing_is_missed_by_verify_and_by_a_report(study: Study) -> None:
+    for name, command in {
+        "changes.csv": {"targets": ["verify"]},
+        "tables/headline.csv": {"report": "half.zip"},
+    }.items():
+        file = study.results / name
+        file.unlink()
+        report = command.pop("report", None)
+        run = study.run(*(["--report", report] if report else []), **command)
+        assert run.returncode != 0
+        errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+        assert len(set(errors)) == 1
+        assert f"results/{STUDY}/{name}: missing" in errors[0]
 
 
 def test_verify_finds_what_no_date_tells(study: Study) -> None:

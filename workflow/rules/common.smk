@@ -309,11 +309,11 @@ def given_all():
     return found | given_aggregates()
 
 
-def refuse_to_touch():
-    """End with an error if `--touch` would take files for made under this config that were not."""
+def refuse_of_another_config(*files):
+    """End with an error if files, or those in a folder of results, were made under another config."""
     verification = "alignment_calibration.files.verification"
     done = subprocess.run(
-        [sys.executable, "-m", verification, "--origin", RESULTS],
+        [sys.executable, "-m", verification, "--origin", *files],
         input=origin(None, given_all()),
         stderr=subprocess.PIPE,
         text=True,
@@ -321,6 +321,20 @@ def refuse_to_touch():
     if done.returncode:
         first, *others = done.stderr.strip().splitlines()
         sys.exit(f"{first} (and so for {len(others)} other files)")
+
+
+def refuse_to_report():
+    """End with an error if `--report` would show a study that is not finished, or that of another
+    config: for a report Snakemake takes files as they are."""
+    shown = [*rules.tables.output, *rules.figures.output, *rules.run_summary.output]
+    if missing := [file for file in shown if not Path(file).exists()]:
+        sys.exit(
+            f"error: {missing[0]}: missing (and {len(missing) - 1} other files); the same snakemake "
+            "command without --report makes it"
+        )
+    refuse_of_another_config(
+        *[file for file in given_aggregates() if Path(file).exists()]
+    )
 
 
 def config_slice(*keys):

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]), made_from(snakemake.params.origin):
-        found = verify(snakemake.params.results)
+        found = verify(snakemake.params.results, expected=snakemake.params.made)
     print(found)

@@ -81,11 +81,15 @@ def _of_csv(path: Path) -> Iterator[str]:
         yield f"{path}: not what the workflow wrote; `rm {path}` and run the workflow again"
 
 
-def verify(*paths: str | Path) -> str:
+def verify(*paths: str | Path, expected: Iterable[str | Path] = ()) -> str:
     """Verify files of results, or all of a study's folder of them; says so in one line.
 
+    Args:
+        paths: files, or folders of studies.
+        expected: files that must be there.
+
     Raises:
-        UserError: with a line for each problem.
+        UserError: with a line for each problem; one for all that are missing.
     """
     files = [
         file
@@ -94,6 +98,9 @@ def verify(*paths: str | Path) -> str:
     ]
     # A CSV file shares the problems of its table.
     found = dict.fromkeys(problems(tqdm(files, desc="verified", unit="file", disable=None)))
+    if missing := [path for path in map(Path, expected) if not path.exists()]:
+        others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
+        found[f"{missing[0]}: missing{others}; run the workflow, and verify again"] = None
     if found:
         raise UserError("\nerror: ".join(found))
     return f"{len(files)} files verified: all are what the workflow wrote"
