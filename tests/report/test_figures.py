@@ -236,6 +236,18 @@ def test_a_multiverse_without_intervals_or_tests_promises_none():
     assert "significantly" not in words_of(figure)
 
 
+def test_marks_of_the_multiverse_are_whole():
+    figure = module("multiverse").draw(make_study(1, 1)["multiverse"])
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    [marks] = [line for line in axes.lines if line.get_marker() == "."]
+    # A "." is half as wide as its size says, and has an edge.
+    points = marks.get_markersize() / 4 + marks.get_markeredgewidth() / 2
+    across = axes.transData.transform(np.asarray(marks.get_xydata()))[:, 0]
+    assert across.min() - axes.bbox.x0 > points * figure.dpi / 72
+    assert axes.bbox.x1 - across.max() > points * figure.dpi / 72
+
+
 def test_missing_panels_are_named():
     study = make_study(2, 2, methods=["continuation_sum"])
     words = words_of(draw("figure2", study))

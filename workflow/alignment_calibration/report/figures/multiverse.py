@@ -14,6 +14,10 @@ from alignment_calibration.report.figures import style
 #: What a specification is made of, in the order of the rows below the curve.
 CHOICES = ("metric", "bins", "binning", "reading")
 
+#: Room at either end of the columns, in parts of their width: half a column of hundreds is narrower
+#: than half a mark.
+_ROOM = 0.005
+
 _WORSE, _BETTER, _UNDECIDED = style.ALIGNED_COLOUR, style.BASE_COLOUR, "0.87"
 
 
@@ -41,6 +45,8 @@ def draw(universes: pd.DataFrame) -> Figure:
         for axes in middle:
             _draw_shares(axes, ordered)
         _draw_matrix(bottom, ordered, options)
+        room = 0.5 + _ROOM * len(ordered)
+        top.set_xlim(-room, len(ordered) - 1 + room)  # and with it the panels below
         figure.align_ylabels([top, *middle])
         style.legend_beneath(
             figure,
@@ -130,7 +136,6 @@ def _draw_shares(axes: Axes, ordered: pd.DataFrame) -> None:
         x, better, 1, bottom=worse + rest, fill=False, hatch="////", edgecolor=_BETTER, linewidth=0
     )
     axes.set(ylim=(0, 100), yticks=(0, 50, 100), ylabel="share of\npairs × tasks (%)")
-    axes.set_xlim(-0.5, len(ordered) - 0.5)
 
 
 def _draw_matrix(axes: Axes, ordered: pd.DataFrame, options: list[tuple[str, Any]]) -> None:
