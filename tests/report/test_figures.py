@@ -192,6 +192,18 @@ def test_reliability_marks_are_as_large_as_their_share_and_ece_has_its_interval(
         assert text.get_text() == f"{stage}: ECE {value:.1f} % ({low:.1f} to {high:.1f})"
 
 
+@pytest.mark.parametrize(("sure", "tick"), [(40, "20"), (90, "20"), (100, "50"), (200, "100")])
+def test_shares_of_confidence_have_a_tick(sure, tick):
+    """Of 200 questions some are in the last bin, and the rest in four others."""
+    rows = reliability_rows(1)
+    is_bin = rows["part"] == "bin"
+    rest = (200 - sure) // 4
+    rows.loc[is_bin, "questions"] = [*[0] * 5, *[rest] * 4, sure] * 2
+    below = reliability.draw(rows, of_choice(make_study(1, 1)["metrics"])).axes[1]
+    assert [label.get_text() for label in below.get_yticklabels()] == ["0", tick]
+    assert 0.3 < below.get_yticks()[1] / below.get_ylim()[1] < 0.9
+
+
 @pytest.mark.parametrize("tasks", [1, 2, 5, 12])
 def test_option_order_page_is_tidy(tasks):
     check_page(module("option_order").draw(make_study(1, tasks)["option_order"]))

@@ -22,6 +22,9 @@ _LOOKS: dict[str, tuple[Any, Any, str]] = {
 
 #: Height in inches of what is written above and beneath a panel.
 _AROUND = 0.65
+#: Most of the height of a histogram that its tick may have: a label at the very top would make its
+#: panel lower than those beside it.
+_HIGHEST_TICK = 0.85
 #: Area in square points of the mark of a bin that holds all questions.
 _WHOLE = 60.0
 
@@ -159,9 +162,15 @@ def _frame(top: Axes, below: Axes, title: str, leftmost: bool) -> None:
     top.tick_params(labelbottom=False)
     below.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     highest = below.get_ylim()[1]
-    below.set_ylim(0, highest)
-    below.set_yticks([])
-    below.spines["left"].set_visible(False)
+    tick = _round(highest)
+    below.set_ylim(0, max(highest, tick / _HIGHEST_TICK))
+    below.set_yticks([0, tick], ["0", f"{100 * tick:g}"])
     if leftmost:
         top.set_ylabel("accuracy")
-        below.set_ylabel("share")
+        below.set_ylabel("share (%)")
+
+
+def _round(highest: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that a number reaches."""
+    power = 10.0 ** math.floor(math.log10(highest))
+    return max(times * power for times in (1, 2, 5) if times * power <= highest)
