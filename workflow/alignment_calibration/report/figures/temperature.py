@@ -98,6 +98,8 @@ def numbers(scaled: pd.DataFrame) -> dict[str, Any]:
             | {name: 100 * float(of_method[name].mean()) for name in columns}
             | {"aligned_temperature": float(of_method["aligned_temperature"].median())}
             | {"base_temperature": float(of_method["base_temperature"].median())}
+            | {"rises": int((of_method["aligned_effect"] > 0).sum())}
+            | {"found_rises": int((of_method["aligned_effect_ci_low"] > 0).sum())}
             for method, of_method in rows.groupby("method")
         ],
     }

@@ -21,6 +21,11 @@ from alignment_calibration.study.vocabulary import METHODS
 #: Metrics that are shown; the CSV has all.
 SHOWN = ("ece", "sce")
 
+_OF_TEMPERATURE = (
+    "temperature: that of the least log loss and not of the least ECE or SCE: where a few extreme "
+    "log-probabilities decide it, it can make a model under-confident, so that these rise."
+)
+
 
 def table(effects: pd.DataFrame, primary: Primary) -> Table:
     """Errors and changes before and after every remedy, a section per metric, method and remedy.
@@ -50,6 +55,7 @@ def table(effects: pd.DataFrame, primary: Primary) -> Table:
         f"where that differs from zero (each by itself, at {SIGNIFICANCE:.0%}). change: aligned − "
         "base. removed: share of the change that is gone, shown where the change is found; above "
         "100 it has turned round.",
+        *([_OF_TEMPERATURE] if "temperature" in set(shown["remedy"]) else []),
         "In brackets: 95 % interval, of the predictions as remedied; where it leaves out the "
         "number, that less its estimated bias is shown as well (debiased).",
     )
