@@ -170,9 +170,10 @@ rule figure:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_the_first_screen_answers_with_the_numbers_of_the_run(tmp_path):
-    effects = make_study(3, 4)["alignment_effects"]
-    write_figure(headline.draw(effects, USUAL), tmp_path / "h.pdf", tmp_path / "h.png")
-    numbers = headline.numbers(effects, USUAL)
+    study = make_study(3, 4)
+    effects, universes = study["alignment_effects"], study["multiverse"]
+    write_figure(headline.draw(effects, universes, USUAL), tmp_path / "h.pdf", tmp_path / "h.png")
+    numbers = headline.numbers(effects, universes, USUAL)
     write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "h.rst")
     made = tmp_path / "made.html"
     write_with_caption(made, tmp_path / "h.rst", tmp_path / "h.png")
@@ -200,6 +201,11 @@ def test_the_first_screen_answers_with_the_numbers_of_the_run(tmp_path):
     (row,) = effects[USUAL.holds(effects)].to_dict("records")
     for name in ("mean_change", "ci_low", "ci_high"):
         assert f"{100 * row[name]:+.1f} points".replace("-", "−") in seen["text"]
+    ways = universes[universes["metric"] == USUAL.metric]
+    worse = sum(low > 1 for low in ways["worsening_ci_low"])
+    better = sum(high < 1 for high in ways["worsening_ci_high"])
+    assert f"Of {len(ways)} ways to read, normalise and bin ECE" in seen["text"]
+    assert re.search(rf"\b{worse} finds? it worse .*, and {better} better\.", seen["text"])
 
 
 @pytest.mark.parametrize(
@@ -216,10 +222,11 @@ def test_the_first_screen_answers_with_the_numbers_of_the_run(tmp_path):
 def test_the_answer_is_that_of_the_interval_and_of_the_side_that_is_worse(
     metric, low, high, answer, sure, tmp_path
 ):
-    effects = make_study(2, 2, methods=["choice"])["alignment_effects"].head(1)
+    study = make_study(2, 2, methods=["choice"])
+    effects = study["alignment_effects"].head(1)
     effects = effects.assign(metric=metric, ci_low=low, ci_high=high)
     effects = effects.astype({"ci_low": float, "ci_high": float})
-    numbers = headline.numbers(effects, Primary(metric, "choice"))
+    numbers = headline.numbers(effects, study["multiverse"], Primary(metric, "choice"))
     write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "caption.rst")
     caption = (tmp_path / "caption.rst").read_text(encoding="utf-8")
     assert f" worse here?** {answer}: under choice" in caption

@@ -226,14 +226,13 @@ def test_another_config_that_snakemake_is_told_to_overlook_is_an_error_that_name
 
 
 def test_what_is_missing_is_missed_by_verify_and_by_a_report(study: Study) -> None:
-    for name, command in {
-        "changes.csv": {"targets": ["verify"]},
-        "tables/headline.csv": {"report": "half.zip"},
-    }.items():
-        file = study.results / name
-        file.unlink()
-        report = command.pop("report", None)
-        run = study.run(*(["--report", report] if report else []), **command)
+    commands: dict[str, tuple[list[str], list[str]]] = {
+        "changes.csv": (["verify"], []),
+        "tables/headline.csv": ([], ["--report", "half.zip"]),
+    }
+    for name, (targets, options) in commands.items():
+        (study.results / name).unlink()
+        run = study.run(*options, targets=targets)
         assert run.returncode != 0
         errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
         assert len(set(errors)) == 1

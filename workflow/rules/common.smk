@@ -323,9 +323,11 @@ def refuse_of_another_config(*files):
         sys.exit(f"{first} (and so for {len(others)} other files)")
 
 
-def refuse_to_report():
-    """End with an error if `--report` would show a study that is not finished, or that of another
+def nothing_of_a_report_to_refuse(wildcards):
+    """No file; an error if `--report` would show a study that is not finished, or that of another
     config: for a report Snakemake takes files as they are."""
+    if not workflow.is_main_process or "--report" not in sys.argv:
+        return []
     shown = [*rules.tables.output, *rules.figures.output, *rules.run_summary.output]
     if missing := [file for file in shown if not Path(file).exists()]:
         sys.exit(
@@ -335,6 +337,7 @@ def refuse_to_report():
     refuse_of_another_config(
         *[file for file in given_aggregates() if Path(file).exists()]
     )
+    return []
 
 
 def config_slice(*keys):

@@ -16,8 +16,11 @@ _NOISE = re.compile(
     "Assuming unrestricted shared|Building DAG|Using shell|Provided |Rules claiming|Conda env"
     "|Singularity|Select jobs|Elapsed time|Shutting down|Trying to restart|Removing output files"
     "|Removing temporary|Exiting because|Reasons:|This was a dry-run|.*have been"
-    "|.*would have been|    |Would remove|Changing to shadow"
+    "|.*would have been|    |Would remove|Changing to shadow|Some jobs were triggered by provenance"
+    "|Rules with provenance triggered jobs"
 )
+#: How Snakemake says that a target is neither a rule nor a file that a rule makes.
+_NO_TARGET = re.compile(r"MissingRuleException:\s*No rule to produce (\S+)")
 #: Exceptions by which Snakemake says once more that a job, and so the run, failed.
 _SAID_BEFORE = re.compile(
     "RuleException:\nCalledProcessError|.*\nAt least one job did not complete"
@@ -90,6 +93,8 @@ class Display:
                 log = f"; log: {', '.join(of['log'])}" if of["log"] else ""
                 return [f"failed: {job.name if job else of['rule_name']}{log}"]
             case LogEvent.ERROR if not self._interrupted:
+                if no := _NO_TARGET.match(record.getMessage()):
+                    return [f"error: no target {no[1]!r}; `make help` lists them"]
                 return [] if _SAID_BEFORE.match(record.getMessage()) else _plain(record)
             case None:
                 return self._message(record)

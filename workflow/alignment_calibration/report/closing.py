@@ -54,10 +54,12 @@ def headline(table: Path, primary: Primary) -> list[str]:
         for name in ("mean_change", "ci_low", "ci_high")
     )
     worse = (
-        f"; worse for {row['pairs_worse']} of {row['pairs']} pairs" if row["pairs_worse"] else ""
+        f"; worse, less bias, for {row['pairs_worse']} of {row['pairs']} pairs"
+        if row["pairs_worse"]
+        else ""
     )
     return [
-        f"alignment changed {row['metric']} ({row['method']}) by {change} in the mean, "
+        f"mean change of {row['metric']} ({row['method']}) from base to aligned: {change}, "
         f"95 % interval {low} to {high}{worse}"
     ]
 

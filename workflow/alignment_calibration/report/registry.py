@@ -95,7 +95,7 @@ class Exhibit:
 
 
 FIGURES: Final = {
-    "headline": Exhibit(("alignment_effects",), primary=True),
+    "headline": Exhibit(("alignment_effects", "multiverse"), primary=True),
     "figure1": Exhibit(
         ("changes",),
         published=True,

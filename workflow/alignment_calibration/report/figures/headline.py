@@ -20,13 +20,14 @@ _LINE = 0.12
 _MOST = 32
 
 
-def draw(effects: pd.DataFrame, primary: Primary) -> Figure:
+def draw(effects: pd.DataFrame, universes: pd.DataFrame, primary: Primary) -> Figure:
     """A line per metric and method, with its interval and how many pairs and tasks worsen.
 
     Of many metrics only the first.
 
     Args:
         effects: rows of EFFECTS.
+        universes: rows of MULTIVERSE, of which the caption speaks.
         primary: the analysis that stands first.
     """
     methods = in_order(effects["method"], [primary.method, *METHODS])
@@ -48,8 +49,9 @@ def draw(effects: pd.DataFrame, primary: Primary) -> Figure:
     return figure
 
 
-def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
+def numbers(effects: pd.DataFrame, universes: pd.DataFrame, primary: Primary) -> dict[str, Any]:
     """What the caption says of this run: what was found, how sure it is, on what it depends."""
+    of_metric = universes[universes["metric"] == primary.metric]
     of_primary = effects[primary.holds(effects)].to_dict("records")
     others = effects[~primary.holds(effects)]
     elsewhere = {
@@ -76,6 +78,9 @@ def numbers(effects: pd.DataFrame, primary: Primary) -> dict[str, Any]:
         "found": int(significant(others["p_value"]).sum()),
         "directed": len(directed),
         "worse": sum(change > 0 for change in directed),
+        "universes": int(of_metric["worsening_ci_low"].notna().sum()),
+        "rises": int((of_metric["worsening_ci_low"] > 1).sum()),
+        "falls": int((of_metric["worsening_ci_high"] < 1).sum()),
     }
 
 
