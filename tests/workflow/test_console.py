@@ -196,7 +196,8 @@ def test_a_run_says_little_and_where_its_results_are(tmp_path: Path) -> None:
     with open(study.results / "tables" / "headline.csv", encoding="utf-8") as stream:
         row = next(csv.DictReader(stream))  # the primary analysis stands first
     change = f"{float(row['mean_change']):+.3f}"
-    assert any(f"{row['metric']} ({row['method']}) by {change}" in line for line in lines)
+    told = f"mean change of {row['metric']} ({row['method']}) from base to aligned: {change}"
+    assert any(line.startswith(told) for line in lines)
     (log,) = (tmp_path / ".snakemake" / "log").iterdir()
     assert str(log) in lines[-1]
     assert "rule score_model:" in log.read_text(encoding="utf-8")
@@ -235,6 +236,13 @@ def test_ctrl_c_is_a_few_lines(tmp_path: Path) -> None:
     assert "interrupted" in text
     assert "Traceback" not in text
     assert "error" not in text
+
+
+def test_a_mistyped_target_is_one_line(tmp_path: Path) -> None:
+    run = study_in(tmp_path).run(targets=["tabels"])
+    assert run.returncode != 0
+    assert "error: no target 'tabels'; `make help` lists them" in run.stderr.splitlines()
+    assert "input functions" not in run.stderr
 
 
 def test_a_failure_names_only_what_this_run_met(tmp_path: Path) -> None:
