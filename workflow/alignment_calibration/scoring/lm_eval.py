@@ -73,12 +73,16 @@ class SharedPrefixLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
             _, self._scorer = choose(self.model, torch.device(self.device))
         # The windows of a rolling log-likelihood have no text of their own.
         rolling = any(text is None for text, _, _ in requests)
-        fitting = [] if rolling else [self._request(*tokens) for _, *tokens in requests]
         if (
             rolling
             or self.mixed_precision_dtype
             or not isinstance(self._scorer, TreeScorer)
-            or not all(map(self._scorer.can_read, fitting))
+            or not all(
+                map(
+                    self._scorer.can_read,
+                    fitting := [self._request(*tokens) for _, *tokens in requests],
+                )
+            )
         ):
             return list(
                 super()._loglikelihood_tokens(
