@@ -61,7 +61,7 @@ def test_half_precision_has_a_later_version_of_scoring():
     """Its logits on GPUs changed; cells in float32, and those that others scored, did not."""
     assert scoring_version({"dtype": "float32"}) == scoring_version({})
     for dtype in ("bfloat16", "float16"):
-        assert scoring_version({"dtype": dtype}) > scoring_version({"dtype": "float32"})
+        assert scoring_version({"dtype": dtype}) == scoring_version({"dtype": "float32"}) + 2
 
 
 def test_plain_scoring_takes_logits_as_a_gpu_can_sum_them(monkeypatch):

@@ -14,7 +14,7 @@ from alignment_calibration.scoring.backends import choose, why_not
 from alignment_calibration.scoring.plain import PlainScorer
 from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
-from tests.support.architectures import PLAIN, TREE, VOCABULARY, tiny
+from tests.support.architectures import COMMON, PLAIN, TREE, VOCABULARY, tiny
 
 CPU = torch.device("cpu")
 
@@ -147,23 +147,9 @@ def test_requests_that_share_a_sequence_keep_their_own_numbers(architecture):
 
 def longrope() -> Any:
     """Its angles are others from the 65th token on, for the tokens before as well."""
-    return tiny(
-        Phi3Config(
-            vocab_size=VOCABULARY,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=512,
-            original_max_position_embeddings=64,
-            pad_token_id=0,
-            rope_scaling={
-                "type": "longrope",
-                "short_factor": [1.0] * 8,
-                "long_factor": [1.0 + 4 * number for number in range(8)],
-            },
-        )
-    )
+    long = [1.0 + 4 * number for number in range(4)]
+    scaling = {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": long}
+    return tiny(Phi3Config(**COMMON, original_max_position_embeddings=64, rope_scaling=scaling))
 
 
 @pytest.mark.parametrize("budget", [40, 300, 10_000])
