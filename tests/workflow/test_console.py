@@ -219,6 +219,30 @@ def test_a_run_says_little_and_where_its_results_are(tmp_path: Path) -> None:
     assert "Complete log" in lines[-1]
 
 
+#: Loaded by Python at its start. In Snakemake: a Ctrl-C in the moment in which the first job's
+#: thread was started and its pool has not yet entered it in its list. In the job: a delay, as of a
+#: model that is loaded, so that it runs when all else has ended.
+INTERRUPT_AT_THE_FIRST_THREAD = """
+import os, signal, threading, time
+if "INTERRUPT" not in os.environ:
+    time.sleep(5)
+start = threading.Thread.start
+def interrupted(thread):
+    start(thread)
+    if thread.name.startswith("ThreadPoolExecutor") and os.environ.pop("INTERRUPT", None):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+threading.Thread.start = interrupted
+"""
+
+
+def assert_a_few_lines_of_ctrl_c(text: str) -> None:
+    assert len(said(text)) < 12, text
+    assert "interrupted" in text
+    assert "Traceback" not in text
+    assert "error" not in text
+
+
 @pytest.mark.slow
 def test_ctrl_c_is_a_few_lines(tmp_path: Path) -> None:
     study = study_in(tmp_path)
@@ -231,11 +255,18 @@ def test_ctrl_c_is_a_few_lines(tmp_path: Path) -> None:
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: Snakemake and its jobs alike
     assert run.wait(timeout=120) != 0
-    text = output.read_text(encoding="utf-8")
-    assert len(said(text)) < 12, text
-    assert "interrupted" in text
-    assert "Traceback" not in text
-    assert "error" not in text
+    assert_a_few_lines_of_ctrl_c(output.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_job_is_started_is_a_few_lines(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    output = tmp_path / "output"
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_THE_FIRST_THREAD, encoding="utf-8")
+    env = environment(study.root) | {"INTERRUPT": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    assert study.start(log=output, env=env).wait(timeout=120) != 0
+    assert_a_few_lines_of_ctrl_c(output.read_text(encoding="utf-8"))
 
 
 def test_a_mistyped_target_is_one_line(tmp_path: Path) -> None:

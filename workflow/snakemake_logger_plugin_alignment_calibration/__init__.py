@@ -7,11 +7,13 @@ files of --configfile are checked before Snakemake reads them, a run says little
 readably, and what jobs write to standard error is kept in Snakemake's log.
 """
 
+import asyncio
 import contextlib
 import logging
 import sys
 import threading
 import time
+import traceback
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
@@ -49,6 +51,7 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
     def close(self) -> None:
         """End with the run."""
         self._ended.set()
+        _wait_for_jobs()
         if self._job_output:
             self._job_output.close()
         super().close()
@@ -89,6 +92,24 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
     def needs_rulegraph(self) -> bool:
         """No."""
         return False
+
+
+def _wait_for_jobs() -> None:
+    """Let the threads end that still run a job, before Snakemake closes their event loops.
+
+    It waits for those of its pool. Ctrl-C while the pool starts a thread keeps that one out of the
+    pool's list (`ThreadPoolExecutor` enters it after its start), and its open loop would end the
+    run in a traceback. Python itself would wait for such threads at its exit.
+    """
+    while any(map(_runs_a_loop, threading.enumerate())):
+        time.sleep(0.05)
+
+
+def _runs_a_loop(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    if frame is None or thread.daemon or thread is threading.current_thread():
+        return False
+    return any(f.f_code is asyncio.Runner.run.__code__ for f, _ in traceback.walk_stack(frame))
 
 
 def _one_line_for_ctrl_c(kind: type[BaseException], error: BaseException, trace: object) -> None:
