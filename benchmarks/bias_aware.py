@@ -291,6 +291,15 @@ def population(model, options):
     return {name: np.mean([part[name] for part in parts]) for name in RESAMPLED}
 
 
+def replicates(samples, blocks):
+    """Values of every sample's metrics in the same resamples, of which `blocks` are the weights."""
+    values = [[sample.resampled(weights) for sample in samples] for weights in blocks]
+    return [
+        {name: np.concatenate([v[name] for v in of_sample]).astype(float) for name in of_sample[0]}
+        for of_sample in zip(*values, strict=True)
+    ]
+
+
 def print_resampled(trials):
     held: dict[Any, Any] = {}
     for number, (scenario, (base, aligned, options)) in enumerate(SCENARIOS.items()):
@@ -303,18 +312,12 @@ def print_resampled(trials):
                     Sample(answer(random, asked, model), RESAMPLED, SETTINGS)
                     for model in (base, aligned)
                 ]
-                blocks = [
-                    [sample.resampled(weights) for sample in samples]
-                    for weights in bootstrap_weights(
-                        "task", questions, Resampling(trial, RESAMPLES)
-                    )
-                ]
+                drawn = replicates(
+                    samples, bootstrap_weights("task", questions, Resampling(trial, RESAMPLES))
+                )
                 values = [sample.values() for sample in samples]
                 for name, metric in RESAMPLED.items():
-                    of_base, of_aligned = (
-                        np.concatenate([block[stage][name] for block in blocks]).astype(float)
-                        for stage in (0, 1)
-                    )
+                    of_base, of_aligned = (of_stage[name] for of_stage in drawn)
                     (before, after), (was, is_) = (
                         [of_stage[name] for of_stage in stages] for stages in (values, true)
                     )
@@ -323,10 +326,10 @@ def print_resampled(trials):
                         "value": (after, of_aligned, is_),
                     }
                     if metric.has_rate_interval:
-                        drawn = rates(of_aligned - of_base, of_base)
-                        found["rate"] = (after / before - 1, drawn, is_ / was - 1)
-                    for quantity, (value, replicates, truth_) in found.items():
-                        ends = interval(value, replicates, metric.interval)
+                        changed = rates(of_aligned - of_base, of_base)
+                        found["rate"] = (after / before - 1, changed, is_ / was - 1)
+                    for quantity, (value, resamples, truth_) in found.items():
+                        ends = interval(value, resamples, metric.interval)
                         held.setdefault((quantity, name, scenario, questions), []).append(
                             holds(ends, truth_) if np.isfinite(ends).all() else np.nan
                         )
@@ -677,14 +680,9 @@ def print_cost(trials, questions):
         middle = time.process_time()
         samples = [Sample(model, metrics, SETTINGS) for model in pair]
         values = [sample.values() for sample in samples]
-        blocks = [
-            [sample.resampled(weights) for sample in samples]
-            for weights in bootstrap_weights("cost", questions, Resampling(trial, 2000))
-        ]
+        drawn = replicates(samples, bootstrap_weights("cost", questions, Resampling(trial, 2000)))
         for name in ERRORS:
-            of_base, of_aligned = (
-                np.concatenate([block[stage][name] for block in blocks]) for stage in (0, 1)
-            )
+            of_base, of_aligned = (of_stage[name] for of_stage in drawn)
             before, after = (float(of_stage[name]) for of_stage in values)
             interval(after - before, of_aligned - of_base, "hull")
             interval(after / before - 1, rates(of_aligned - of_base, of_base), "hull")

@@ -108,7 +108,7 @@ def test_a_run_killed_at_a_random_moment_ends_like_any_other(
         time.sleep(moment)
         run.kill()
         run.wait()
-        until(lambda: not score_processes(folder), 10)
+        until(lambda: not score_processes(folder), 60)
         unlocked = Study(folder).run("--unlock")
         assert unlocked.returncode == 0, unlocked.stderr
     finished = Study(folder).cells()

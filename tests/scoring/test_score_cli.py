@@ -592,7 +592,7 @@ def test_a_job_dies_with_its_parent(folder):
     parent.stdout.close()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    for _ in range(100):
+    for _ in range(1000):
         state = Path(f"/proc/{child}/stat")
         try:
             if state.read_text().rpartition(")")[2].split()[0] == "Z":
