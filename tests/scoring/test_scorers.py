@@ -183,6 +183,56 @@ def test_progress_counts_every_request_once(requests):
         assert sum(done) == len(requests)
 
 
+def beneath_repeated_stems(seed: int) -> list[Request]:
+    """Contexts and options so long for a budget of 32 that a context's last token, at which
+    options are asked, is computed in several groups; options that continue others as well."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(3):
+        context = ids(rng, rng.randrange(75, 100))
+        for _ in range(4):
+            option = ids(rng, rng.randrange(55, 75))
+            made.append(Request(context, option))
+            made.append(Request(context, option[: rng.randrange(1, 30)] + ids(rng, 1)))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_prediction_is_read_once_however_often_its_stem_is_computed(seed):
+    made = beneath_repeated_stems(seed)
+    model = tiny(TREE["llama"]())
+    scorer = TreeScorer(model, CPU, 32)
+    done: list[int] = []
+    found = scorer.score(made, done.append)
+    assert scorer.work.tokens_computed > scorer.work.trie_nodes  # a stem was repeated
+    assert min(done) >= 0
+    assert sum(done) == len(made)
+    assert largest_difference(found, one_by_one(model, made)) < 1e-5
+
+
+def test_whenever_memory_runs_out_every_prediction_is_read(monkeypatch):
+    made = beneath_repeated_stems(0)[:8]
+    model = tiny(TREE["llama"]())
+    wanted = one_by_one(model, made)
+    forward = TreeScorer._forward
+    rows = iter(())
+
+    def failing(self, *arguments):
+        if next(rows, None) == 0:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(TreeScorer, "_forward", failing)
+    scorer = TreeScorer(model, CPU, 32)
+    for earlier in range(0, 99, 3):
+        rows = iter(range(earlier, -1, -1))
+        scorer.token_budget = 32
+        assert largest_difference(scorer.score(made, ignore), wanted) < 1e-5
+        if scorer.token_budget == 32:  # fewer rows than that: memory sufficed
+            break
+    assert 5 < earlier < 96
+
+
 def test_a_budget_shorter_than_any_context(requests):
     model = tiny(TREE["llama"]())
     found = TreeScorer(model, CPU, 5).score(requests[:5], ignore)

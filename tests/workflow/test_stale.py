@@ -138,7 +138,7 @@ def test_another_scoring_version_scores_every_cell_again(finished: Study, tmp_pa
     study = Study(finished.copied(tmp_path / "study").folder, [], root=root)
     assert study.run().returncode == 0
     before = study.cells()
-    code.write_text(text.replace("SCORING_VERSION = 1", "SCORING_VERSION = 2"))
+    code.write_text(text.replace("SCORING_VERSION = 2", "SCORING_VERSION = 3"))
     assert len(study.planned()["score_model"]) == 2
     run = study.run(targets=["all_cells"])
     assert run.returncode == 0, run.stderr

@@ -22,8 +22,9 @@ from alignment_calibration.files.parquet import (
 )
 
 #: Raised by one whenever the same checkpoint and questions would give other numbers than before,
-#: beyond float tolerance. Files of an earlier version are then scored again.
-SCORING_VERSION = 1
+#: beyond float tolerance. Files of an earlier version are then scored again. 1 gave LongRoPE models
+#: wrong angles, and could take a prediction for read when memory ran out.
+SCORING_VERSION = 2
 #: What half precision adds: its logits on GPUs are sums in float32 since 1 where models are scored
 #: by trie, and since 2 in plain scoring too.
 _OF_HALF_PRECISION = 2

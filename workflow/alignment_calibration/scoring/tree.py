@@ -56,7 +56,8 @@ class _Taken:
         """Note what was read at places in `trie.targets`."""
         for part, read in arrived:
             if self.values is None:
-                self.values = np.empty((len(self._trie.targets), read.shape[1]), dtype=np.float32)
+                shape = len(self._trie.targets), read.shape[1]
+                self.values = np.full(shape, np.nan, dtype=np.float32)
             self.values[part] = read
             before = int((self.left == 0).sum())
             np.subtract.at(self.left, self._trie.request[part], 1)
@@ -166,9 +167,10 @@ class TreeScorer:
                 bounds = np.flatnonzero(np.diff(trie.request)) + 1
                 for index, array in zip(waiting, np.split(taken.values, bounds), strict=True):
                     results[index] = array
+            if not exhausted:
+                break
             waiting = [index for index, count in zip(waiting, taken.left, strict=True) if count]
-            if exhausted:
-                self.token_budget = halved(self.token_budget)
+            self.token_budget = halved(self.token_budget)
         return results
 
     def _launched(
@@ -176,16 +178,20 @@ class TreeScorer:
     ) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor]]:
         """Launch a trie row by row; yield places in `trie.targets` and what is read there.
 
+        Every place comes once, with the first group that has its node: a stem may be in several.
         Nothing that holds for a forward pass holds while the caller has the word.
         """
         order = np.argsort(trie.asked, kind="stable")
         asked = trie.asked[order]
+        unread = np.ones(len(trie.tokens), dtype=bool)
         for group in plan(trie, self.token_budget):
             kept = Kept(group.kept)
             for batch in group.batches:
                 nodes = batch.nodes
                 first = np.searchsorted(asked, nodes, side="left")
                 count = np.searchsorted(asked, nodes, side="right") - first
+                count *= unread[nodes]
+                unread[nodes] = False
                 offsets = np.cumsum(count) - count
                 part = order[np.repeat(first - offsets, count) + np.arange(count.sum())]
                 with torch.inference_mode(), tree_attention_of(self.model):
