@@ -57,6 +57,11 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OF_MEMORY)
 
 
+def and_others(count: int) -> str:
+    """What follows the first of several like things where only that one is named."""
+    return f" (and {count} others)" if count else ""
+
+
 def memory_message(error: BaseException) -> str:
     """What to say of an error that `lacks_memory`."""
     detail = f" ({one_line(error)})" if str(error) else ""

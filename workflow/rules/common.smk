@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import alignment_calibration
-from alignment_calibration.errors import UserError
+from alignment_calibration.errors import UserError, and_others
 from alignment_calibration.files.atomic import canonical_json, read_json
 from alignment_calibration.files.suspects import suspects
 from alignment_calibration.inputs.code import digest_of_code
@@ -320,7 +320,7 @@ def refuse_of_another_config(*files):
     )
     if done.returncode:
         first, *others = done.stderr.strip().splitlines()
-        sys.exit(f"{first} (and so for {len(others)} other files)")
+        sys.exit(first + and_others(len(others)))
 
 
 def nothing_of_a_report_to_refuse(wildcards):
@@ -331,8 +331,8 @@ def nothing_of_a_report_to_refuse(wildcards):
     shown = [*rules.tables.output, *rules.figures.output, *rules.run_summary.output]
     if missing := [file for file in shown if not Path(file).exists()]:
         sys.exit(
-            f"error: {missing[0]}: missing (and {len(missing) - 1} other files); the same snakemake "
-            "command without --report makes it"
+            f"error: {missing[0]}: missing{and_others(len(missing) - 1)}; the same snakemake command "
+            "without --report makes it"
         )
     refuse_of_another_config(
         *[file for file in given_aggregates() if Path(file).exists()]

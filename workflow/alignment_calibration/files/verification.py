@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from alignment_calibration.errors import UserError, run_cli
+from alignment_calibration.errors import UserError, and_others, run_cli
 from alignment_calibration.files.atomic import read_json, sha256
 from alignment_calibration.files.frames import csv_text
 from alignment_calibration.files.logits import read_logits, read_receipt
@@ -99,7 +99,7 @@ def verify(*paths: str | Path, expected: Iterable[str | Path] = ()) -> str:
     # A CSV file shares the problems of its table.
     found = dict.fromkeys(problems(tqdm(files, desc="verified", unit="file", disable=None)))
     if missing := [path for path in map(Path, expected) if not path.exists()]:
-        others = f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""
+        others = and_others(len(missing) - 1)
         found[f"{missing[0]}: missing{others}; run the workflow, and verify again"] = None
     if found:
         raise UserError("\nerror: ".join(found))
