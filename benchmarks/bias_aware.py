@@ -5,8 +5,9 @@
 Simulated models (tests/support/gaussian_models.py) of unequal accuracy have known calibration
 errors. The sections: `errors` (changes, rates and values of one pair on one task), `equal` (pairs
 of equal error: how often a change is found), `resampled` (changes, rates and values of metrics
-without an estimate), `tasks` and `pairs` (means, of `--questions` a task), `map` (accuracy told
-apart), `claims` (Holm over 70 contrasts), `cost` (processor time).
+without an estimate), `few_wrong` (values of models that are nearly always right), `tasks` and
+`pairs` (means, of `--questions` a task), `map` (accuracy told apart), `claims` (Holm over 70
+contrasts), `cost` (processor time).
 """
 
 import argparse
@@ -47,7 +48,7 @@ from tests.support.gaussian_models import (
     posterior,
     tallied,
 )
-from tests.support.simulation import SETTINGS
+from tests.support.simulation import SETTINGS, draw_gold
 
 #: `ece_debiased` estimates what `ece` does: its interval is the same.
 ERRORS = tuple(name for name, metric in METRICS.items() if metric.gaps and name != "ece_debiased")
@@ -347,6 +348,41 @@ def print_resampled(trials):
         )
 
 
+def nearly_always_right(random, questions, confidence, spread):
+    """A calibrated model whose confidences all lie near one number."""
+    top = np.clip(confidence + spread * random.normal(size=questions), 0.5, 0.9999)
+    p = np.repeat((1 - top[:, None]) / 3, 4, axis=1)
+    p[:, 0] = top
+    return fixed_options(p, draw_gold(random, p)), p
+
+
+def print_few_wrong(trials):
+    names = ("ece", "sce", "accuracy", "brier", "nll")
+    rows = []
+    for number, (confidence, spread) in enumerate(((0.95, 0.03), (0.98, 0.005))):
+        random = np.random.default_rng(950 + number)
+        _, p = nearly_always_right(random, LARGE, confidence, spread)
+        true = {"ece": 0.0, "sce": 0.0, "accuracy": p[:, 0].mean()}
+        true |= {"brier": (1 - (p**2).sum(axis=1)).mean()}
+        true |= {"nll": -(p * np.log(p)).sum(axis=1).mean()}
+        for questions in (50, 200, 500, 1000):
+            held: dict[str, list[float]] = {name: [] for name in names}
+            for _ in range(trials):
+                answers, _ = nearly_always_right(random, questions, confidence, spread)
+                for name, found in measured(answers, names).items():
+                    ends = found.interval()
+                    told = np.isfinite(ends).all()
+                    held[name].append(holds(ends, true[name]) if told else np.nan)
+            wrong = f"{(1 - true['accuracy']) * questions:.1f}"
+            cells = (f"{np.nanmean(held[name]):.2f}" for name in names)
+            rows.append([f"{confidence} ± {spread}", str(questions), wrong, *cells])
+    table(
+        f"coverage of the values of calibrated, nearly always right models, {trials} trials",
+        ["confidences", "questions", "wrong answers", *(f"`{name}`" for name in names)],
+        rows,
+    )
+
+
 def print_tasks(trials, questions):
     tasks = (1, 4, 10)
     chosen = [
@@ -402,11 +438,12 @@ def print_pairs(trials, questions, tasks=2):
         "different pairs": (BASES, ALIGNED),
         "pairs much the same": ((Model(0.6),), (Model(0.65, 0.6),)),
         "calibrated, both": ((Model(0.55), Model(0.6)), (Model(0.65), Model(0.7))),
+        "of one base": (BASES, ALIGNED),
     }
     rows: dict[Any, list[str]] = {(name, count): [] for name in names for count in counts}
     widths: dict[Any, list[str]] = {key: [] for key in rows}
     layout = {str(task): questions for task in range(tasks)}
-    for number, (bases, aligneds) in enumerate(designs.values()):
+    for number, (design, (bases, aligneds)) in enumerate(designs.items()):
         true = {
             name: np.mean([truth(m, 4)[name] for m in aligneds])
             - np.mean([truth(m, 4)[name] for m in bases])
@@ -420,6 +457,8 @@ def print_pairs(trials, questions, tasks=2):
                 (bases[random.integers(len(bases))], aligneds[random.integers(len(aligneds))])
                 for _ in range(counts[-1])
             ]
+            if design == "of one base":
+                pairs = [(pairs[0][0], aligned) for _, aligned in pairs]
             asked = {task: draw_questions(random, questions) for task in layout}
             changes: dict[str, list[Estimate]] = {name: [] for name in names}
             for base, aligned in pairs:
@@ -703,6 +742,7 @@ SECTIONS: dict[str, Any] = {
     "errors": print_errors,
     "equal": print_equal,
     "resampled": print_resampled,
+    "few_wrong": print_few_wrong,
     "tasks": print_tasks,
     "pairs": print_pairs,
     "map": print_map,

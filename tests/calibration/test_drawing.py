@@ -49,6 +49,23 @@ def test_groups_of_one_question_each_are_questions():
         assert shares[0].interval() == pytest.approx(shares[1].interval())
 
 
+def test_groups_of_one_question_are_a_sample_of_questions():
+    """As a `limit` of 1 makes them: of each such group there is nothing to see."""
+    numbers = np.random.default_rng(2).normal(size=57)
+    alone = of_mean(numbers, WithinGroups(np.arange(57)))
+    assert alone.interval() == pytest.approx(of_mean(numbers).interval())
+    # Two of them beside a group of three, by hand: (3 · s² of the three + 2 · s² of the two) / 5².
+    mixed = of_mean(np.array([1.0, 2, 6, 4, 8]), WithinGroups(np.array([0, 0, 0, 1, 2])))
+    assert mixed.standard_error**2 == pytest.approx((3 * 7 + 2 * 8) / 25)
+    # A single one, with the first of the smallest others.
+    one = of_mean(np.array([0.0, 4, 1, 3, 8]), WithinGroups(np.array([1, 1, 0, 2, 2])))
+    assert one.standard_error**2 == pytest.approx((3 * stats.tvar([0, 4, 1]) + 2 * 12.5) / 25)
+    weights = np.concatenate(
+        list(bootstrap_weights("t", 57, Resampling(0, 2000), WithinGroups(np.arange(57))))
+    )
+    assert (weights @ numbers / 57).std() == pytest.approx(alone.standard_error, rel=0.1)
+
+
 def test_names_of_groups_decide():
     names = ["b", "a", "b", "c"]
     assert drawing_of(names, "questions") is None

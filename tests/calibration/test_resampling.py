@@ -9,6 +9,7 @@ from alignment_calibration.calibration.metrics.sample import Comparison, Sample
 from alignment_calibration.calibration.predictions import fixed_options
 from alignment_calibration.calibration.resampling import (
     benjamini_hochberg,
+    bootstrap_p_value,
     bootstrap_weights,
     interval,
     permutation_p_value,
@@ -30,6 +31,19 @@ def test_a_resample_has_as_many_questions_as_the_sample():
     # Counts are multinomial: mean 1, variance 1 − 1/N.
     assert weights.mean() == 1
     assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "hull"])
+def test_resamples_that_all_have_one_number_tell_of_no_error(kind):
+    """As those of a single question do; but that a change is 0 for models alike can be said."""
+    for number in (-1.0, 0.3):
+        drawn = np.full(100, number, dtype=np.float32)
+        assert np.isnan(
+            [*interval(number, drawn, kind), bootstrap_p_value(number, drawn, kind)]
+        ).all()
+    alike = np.zeros(100)
+    assert interval(0.0, alike, kind) == (0, 0)
+    assert bootstrap_p_value(0.0, alike, kind) == 1
 
 
 def test_resamples_follow_from_seed_and_task_alone():

@@ -103,6 +103,22 @@ def test_every_claim_holds_with_and_without_intervals(metric):
     assert set(verdicts(study(half_width=0.02), metric).values()) == {"holds"}
 
 
+def test_rates_of_single_questions_decide_nothing():
+    """Nothing tells how sure they are; only published rates, which have no tests, are taken so."""
+    changes = study(half_width=0.02)
+    agreement, estimates, by_method = read(changes)
+    unknown = {
+        "degrees": 0,
+        "covariance": np.nan,
+        "base_variance": np.nan,
+        "aligned_variance": np.nan,
+    }
+    by_method = by_method.assign(p_above=np.nan, p_below=np.nan)
+    found = evaluate(changes, agreement, estimates.assign(**unknown), by_method)
+    for claim in (1, 2, 3, 4, 5, 7):
+        assert found[claim, "sce_ovr"].verdict == "undecided"
+
+
 def test_wide_intervals_leave_every_claim_undecided():
     assert set(verdicts(study(half_width=1.0)).values()) == {"undecided"}
 

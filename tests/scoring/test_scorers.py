@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ def test_whenever_memory_runs_out_every_prediction_is_read(monkeypatch):
     model = tiny(TREE["llama"]())
     wanted = one_by_one(model, made)
     forward = TreeScorer._forward
-    rows = iter(())
+    rows: Iterator[int] = iter(())
 
     def failing(self, *arguments):
         if next(rows, None) == 0:

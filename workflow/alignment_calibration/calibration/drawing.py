@@ -60,19 +60,13 @@ class Drawing(ABC):
         """
         return random.integers(2, size=(rows, self.groups.size))
 
-    def _sums(self, values: Floats) -> Floats:
-        """Sums over the questions of each group: (N, …) to (G, …)."""
-        sums = np.zeros((self.sizes.size, *values.shape[1:]))
-        np.add.at(sums, self.groups, values)
-        return sums
-
 
 class WholeGroups(Drawing):
     """Groups are drawn, with all their questions: a mean is a ratio of sums over groups."""
 
     def units(self, influence: Floats) -> Floats:
         count = self.sizes.size
-        sums = self._sums(influence - influence.mean(axis=0))
+        sums = _sums(influence - influence.mean(axis=0), self.groups, count)
         return np.asarray(sums / len(influence) * np.sqrt(count / (count - 1)))
 
     def resamples(self, random: np.random.Generator, rows: int) -> Integers:
@@ -84,20 +78,36 @@ class WholeGroups(Drawing):
 
 
 class WithinGroups(Drawing):
-    """As many questions of each group are drawn; of a group of one there is no error to see."""
+    """As many questions of each group are drawn.
+
+    A group of one question shows no error: such groups count as one, a single one with the next
+    smallest (collapsed strata; Cochran 1977, chapter 5A). On average that takes the error for too
+    large rather than too small.
+    """
+
+    @cached_property
+    def strata(self) -> Integers:
+        """Shape (N,): where each question is drawn from, numbered from 0."""
+        single = int((self.sizes == 1).sum())
+        smallest = np.argsort(self.sizes, kind="stable")[: max(single, 2)]
+        names = np.arange(self.sizes.size)
+        if single:
+            names[smallest] = smallest[0]
+        return np.asarray(np.unique(names[self.groups], return_inverse=True)[1], dtype=np.int64)
 
     def units(self, influence: Floats) -> Floats:
+        sizes = np.bincount(self.strata)
+        sums = _sums(influence, self.strata, sizes.size)
         shape = (-1, *(1 for _ in influence.shape[1:]))
-        sizes = self.sizes.reshape(shape)
+        sizes = sizes.reshape(shape)
         correction = np.sqrt(sizes / np.maximum(sizes - 1, 1))
-        means = self._sums(influence) / sizes
-        centred = (influence - means[self.groups]) * correction[self.groups]
+        centred = (influence - (sums / sizes)[self.strata]) * correction[self.strata]
         return np.asarray(centred / len(influence))
 
     def resamples(self, random: np.random.Generator, rows: int) -> Integers:
         drawn = np.zeros((rows, self.groups.size), dtype=np.int64)
-        for group, size in enumerate(self.sizes):
-            members = np.flatnonzero(self.groups == group)
+        for stratum, size in enumerate(np.bincount(self.strata)):
+            members = np.flatnonzero(self.strata == stratum)
             drawn[:, members] = _counts(random.integers(size, size=(rows, size)), int(size))
         return drawn
 
@@ -116,6 +126,13 @@ def drawing_of(groups: Sequence[str] | npt.NDArray[np.object_], resample: str) -
     """
     kind, (names, numbers) = DRAWINGS[resample], np.unique(groups, return_inverse=True)
     return None if kind is None or names.size < 2 else kind(numbers)
+
+
+def _sums(values: Floats, groups: Integers, count: int) -> Floats:
+    """Sums over the questions of each group: (N, …) to (count, …)."""
+    sums = np.zeros((count, *values.shape[1:]))
+    np.add.at(sums, groups, values)
+    return sums
 
 
 def _counts(drawn: Integers, count: int) -> Integers:

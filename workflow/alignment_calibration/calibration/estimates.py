@@ -26,6 +26,9 @@ from alignment_calibration.calibration.predictions import Booleans, Floats
 LEVEL = 0.95
 #: Share of samples in which a change of the size `Estimate.mde` is to be seen.
 POWER = 0.8
+#: A standard error of this share of the number is rounding: nothing varied, which leaves the error
+#: unknown. (Contributions are kept in single precision.)
+NO_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -63,31 +66,66 @@ class Estimate:
         return math.sqrt(float(self.contributions @ self.contributions))
 
     @property
+    def varies(self) -> bool:
+        """Whether the questions differ in what they add: if not, the error of sampling is unknown,
+        as of two answers that are right.
+        """
+        return self.standard_error > NO_ERROR * max(abs(self.low), abs(self.high))
+
+    @property
     def mde(self) -> float:
         """The smallest true value that `interval` tells from 0 in four of five such samples.
 
-        Without effect on the standard error, which a change may have.
+        Without effect on the standard error, which a change may have; NaN where nothing `varies`.
         """
+        if not self.varies:
+            return np.nan
         width = self.bias_high - self.bias_low
         return smallest_change(self.standard_error, width, self.contributions.size)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The confidence interval: both ends may lie to one side of `value`, not of `debiased`."""
-        reach = _quantile(self, 0.5 + level / 2) * self.standard_error
-        return self.low - reach, self.high + reach
+        """The confidence interval: both ends may lie to one side of `value`, not of `debiased`.
+
+        NaN where nothing `varies`, but of what may be 0: that a change of models that answer alike
+        is 0 can be said.
+        """
+        return ends(self.low, self.high, _quantile(self, 0.5 + level / 2) * self.standard_error)
 
     def p_above(self) -> float:
         """One-sided p-value of the hypothesis that the number is not above 0."""
-        return _tail(self.low, self)
+        return float(tail(self.low, self.standard_error, self.contributions.size - 1))
 
     def p_below(self) -> float:
         """One-sided p-value of the hypothesis that the number is not below 0."""
-        return _tail(-self.high, self)
+        return float(tail(-self.high, self.standard_error, self.contributions.size - 1))
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the hypothesis that the number is 0; `interval` is its inverse."""
-        return min(1.0, 2 * min(self.p_above(), self.p_below()))
+        return float(np.minimum(1, 2 * np.minimum(self.p_above(), self.p_below())))
+
+
+def ends(low: float, high: float, reach: float) -> tuple[float, float]:
+    """Of an interval: what the bias leaves possible, and the error of sampling to either side.
+
+    NaN where there is no error (`NO_ERROR`) although the bias does not leave 0 possible.
+    """
+    distance = max(low, -high)
+    if distance > 0 and not reach > NO_ERROR * distance:
+        return np.nan, np.nan
+    return low - reach, high + reach
+
+
+def tail(distance: npt.ArrayLike, error: npt.ArrayLike, degrees: npt.ArrayLike) -> Floats:
+    """P(T ≥ distance / error), T of Student's distribution, of numbers or arrays of one shape.
+
+    Without error, 1 where the distance is not above 0 and else NaN (see `ends`).
+    """
+    distance, error = (np.asarray(number, dtype=np.float64) for number in (distance, error))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(error > 0, stdtr(degrees, -distance / error), 1.0)
+    unknown = np.isnan(error) | ((distance > 0) & ~(error > NO_ERROR * distance))
+    return np.where(unknown | np.isnan(distance), np.nan, found)
 
 
 def smallest_change(standard_error: float, bias_width: float, questions: int) -> float:
@@ -176,8 +214,11 @@ def rate_interval(base: Estimate, aligned: Estimate, level: float = LEVEL) -> tu
 
     Returns:
         The ends; NaN for an end without bound (a base that may be 0 allows any rise). Both are NaN
-        where no rate fits at all, as of a base that is 0 without error.
+        where no rate fits at all, as of a base that is 0 without error, and where the change has no
+        interval.
     """
+    if np.isnan(change(base, aligned).interval(level)).any():
+        return np.nan, np.nan
     quantile = _quantile(aligned, 0.5 + level / 2)
     variances = (
         quantile**2 * float(aligned.contributions @ aligned.contributions),
@@ -254,14 +295,6 @@ def _ratio_high(top: Estimate, bottom: Estimate, level: float) -> float:
 
 def _quantile(estimate: Estimate, probability: float) -> float:
     return float(stdtrit(estimate.contributions.size - 1, probability))
-
-
-def _tail(distance: float, estimate: Estimate) -> float:
-    """P(T ≥ distance / standard error), T of Student's distribution."""
-    error = estimate.standard_error
-    if error == 0:
-        return 0.0 if distance > 0 else 1.0
-    return float(stdtr(estimate.contributions.size - 1, -distance / error))
 
 
 def holm(p_values: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_calibration.calibration.drawing import Drawing
+from alignment_calibration.calibration.estimates import NO_ERROR
 from alignment_calibration.calibration.predictions import Booleans, Floats
 from alignment_calibration.study.settings import Permuting, Resampling
 
@@ -96,10 +97,11 @@ def interval(
     estimators whose bias is known in size, but not whether the resamples have it too.
 
     Returns:
-        The interval's ends; NaN where the metric is undefined on a resample.
+        The interval's ends; NaN where the metric is undefined on a resample, and where all
+        resamples have the same number (but 0), as of a single question: its error is unknown.
     """
     tail = (1 - level) / 2
-    if replicates.size == 0 or not np.isfinite(replicates).all():
+    if not _tell(replicates):
         return np.nan, np.nan
     low, high = map(float, np.quantile(replicates.astype(np.float64), [tail, 1 - tail]))
     mirrored_low, mirrored_high = 2 * value - high, 2 * value - low
@@ -121,13 +123,20 @@ def bootstrap_p_value(value: float, replicates: Floats, kind: Interval) -> float
     """Two-sided p-value of the hypothesis that a number is 0: `interval` is its inverse.
 
     (1 + #)/(1 + R) of the replicates (`percentile`) or of the mirrored ones (`basic`) lie beyond 0,
-    twice. NaN where the metric is undefined on a resample.
+    twice. NaN where there is no interval.
     """
-    if replicates.size == 0 or not np.isfinite(replicates).all():
+    if not _tell(replicates):
         return np.nan
     drawn = 2 * value - replicates if kind == "basic" else replicates
     beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     return min(1.0, 2 * (1 + float(beyond)) / (1 + drawn.size))
+
+
+def _tell(replicates: Floats) -> bool:
+    """Whether replicates tell of an error (as `Estimate.interval` has it)."""
+    if replicates.size == 0 or not np.isfinite(replicates).all():
+        return False
+    return not replicates.any() or bool(np.ptp(replicates) > NO_ERROR * np.abs(replicates).max())
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:

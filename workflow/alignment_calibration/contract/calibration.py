@@ -145,7 +145,7 @@ SCE_AUDIT: Final = table(
         **{
             f"{name}_ci_{side}": Column(
                 pa.float64(), f"{end} end of the 95 % interval of {name}", PROBABILITY,
-                "a single question",
+                "nothing varies",
             )
             for name in ("accuracy", "confidence", "ece", "sce", "sce_ovr", "closed_form")
             for side, end in (("low", "lower"), ("high", "upper"))

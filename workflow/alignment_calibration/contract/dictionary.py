@@ -19,8 +19,9 @@ people: `tables/`, `captions/`, `logs/`, `benchmarks/` and `report.zip`; nor `mo
 checkpoint converted from GGUF.
 
 A metric has its own unit: nats (`nll`), or a share such as accuracy and the errors of calibration.
-Intervals are meant to hold the truth 95 times of 100, and do where `ci_covers` says so; an end that
-is infinite is missing.
+Intervals are meant to hold the truth 95 times of 100, and did in simulations of single contrasts
+where `ci_covers` says so; an end that is infinite is missing. There is no interval where nothing
+varies between the questions, as of a single one.
 
 In the metadata of a Parquet file, `content_sha256` is the digest of its values, and
 `alignment_calibration`, where it is there, says in JSON what the file was made of.

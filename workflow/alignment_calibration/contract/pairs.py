@@ -65,7 +65,7 @@ CHANGES: Final = table(
             pa.float64(),
             "lower end of the rate's 95 % interval",
             _RATE,
-            "rates of the metric have no interval",
+            "no interval, or none of the metric's rates",
         ),
         "rate_ci_high": Column(
             pa.float64(),
@@ -80,7 +80,7 @@ CHANGES: Final = table(
             pa.float64(),
             "of no change, two-sided; the change's interval is its inverse",
             PROBABILITY,
-            "not tested",
+            "not tested, or no interval",
         ),
         "q_value": Column(
             pa.float64(),
@@ -101,7 +101,7 @@ CHANGES: Final = table(
             pa.float64(),
             "smallest change that four of five such samples would show",
             OF_METRIC,
-            _NO_ESTIMATE,
+            f"{_NO_ESTIMATE}, or nothing varies",
         ),
         "n": Column(pa.int64(), "number of questions", QUESTIONS, "published study"),
         "truncated": Column(
@@ -167,7 +167,9 @@ RATES_BY_METHOD: Final = table(
 )
 
 _MEAN: Final = {
-    "mean_debiased": Column(pa.float64(), "the mean change less the estimated bias", OF_METRIC),
+    "mean_debiased": Column(
+        pa.float64(), "the mean change less the estimated bias", OF_METRIC, "as mean_change"
+    ),
     "ci_low": Column(
         pa.float64(), "lower end of the mean's 95 % interval", OF_METRIC, "no interval"
     ),
@@ -175,7 +177,8 @@ _MEAN: Final = {
         pa.float64(), "upper end of the mean's 95 % interval", OF_METRIC, "no interval"
     ),
 }
-_NO_DIRECTION: Final = "no direction of the metric is worse"
+_UNDEFINED: Final = "undefined on a task"
+_NO_DIRECTION: Final = f"no direction of the metric is worse, or it is {_UNDEFINED}"
 
 EFFECTS: Final = table(
     "A method and metric: what alignment did over all pairs. With several pairs intervals and "
@@ -184,24 +187,28 @@ EFFECTS: Final = table(
         **keys("method", "metric"),
         "pairs": Column(pa.int64(), "number of pairs", "pairs"),
         "tasks": Column(pa.int64(), "number of tasks", "tasks"),
-        "mean_change": Column(pa.float64(), "over pairs and tasks", OF_METRIC),
+        "mean_change": Column(pa.float64(), "over pairs and tasks", OF_METRIC, _UNDEFINED),
         **_MEAN,
-        "ci_covers": Column(pa.bool_(), "whether such intervals were seen to hold the truth"),
+        "ci_covers": Column(
+            pa.bool_(), "whether intervals of single contrasts were seen to hold the truth"
+        ),
         "p_value": Column(
             pa.float64(),
             "of no change in the mean",
             PROBABILITY,
-            "the interval does not cover",
+            "the interval does not cover, or there is none",
         ),
         "pairs_worse": Column(
-            pa.int64(), "pairs that are worse in the mean over tasks", "pairs", _NO_DIRECTION
+            pa.int64(), "pairs that are worse in the mean over tasks, less its bias", "pairs",
+            _NO_DIRECTION,
         ),
         "tasks_worse": Column(
-            pa.int64(), "tasks that are worse in the mean over pairs", "tasks", _NO_DIRECTION
+            pa.int64(), "tasks that are worse in the mean over pairs, less its bias", "tasks",
+            _NO_DIRECTION,
         ),
         "sign_p_value": Column(
             pa.float64(), "two-sided sign test over pairs, of as many rising as falling",
-            PROBABILITY,
+            PROBABILITY, _UNDEFINED,
         ),
     },
 )  # fmt: skip
@@ -211,7 +218,7 @@ PAIR_EFFECTS: Final = table(
     {
         **keys("pair", "method", "metric"),
         "tasks": Column(pa.int64(), "number of tasks", "tasks"),
-        "mean_change": Column(pa.float64(), "over tasks", OF_METRIC),
+        "mean_change": Column(pa.float64(), "over tasks", OF_METRIC, _UNDEFINED),
         **_MEAN,
         "tasks_worse": Column(pa.int64(), "tasks that are worse", "tasks", _NO_DIRECTION),
         "share_worse": Column(pa.float64(), "of the tasks", _SHARE, _NO_DIRECTION),
@@ -373,10 +380,10 @@ DECOMPOSITION: Final = table(
         "change": Column(pa.float64(), "what the part's questions add to the change", OF_METRIC),
         "debiased": Column(pa.float64(), "the same less its estimated bias", OF_METRIC),
         "ci_low": Column(
-            pa.float64(), "lower end of its 95 % interval", OF_METRIC, "a single question"
+            pa.float64(), "lower end of its 95 % interval", OF_METRIC, "nothing varies"
         ),
         "ci_high": Column(
-            pa.float64(), "upper end of its 95 % interval", OF_METRIC, "a single question"
+            pa.float64(), "upper end of its 95 % interval", OF_METRIC, "nothing varies"
         ),
         "questions": Column(pa.int64(), "in the part", QUESTIONS),
     },
@@ -483,7 +490,8 @@ MULTIVERSE: Final = table(
         **_UNIVERSE,
         "contrasts": Column(pa.int64(), "pairs × tasks", "contrasts"),
         "worsening": Column(
-            pa.float64(), "mean of aligned over mean of base, so that above 1 is worse",
+            pa.float64(),
+            "mean of aligned over mean of base (accuracy: the inverse), so that above 1 is worse",
             "factor", "a mean is 0",
         ),
         "worsening_ci_low": Column(

@@ -44,6 +44,7 @@ def effects(changes: pd.DataFrame) -> pd.DataFrame:
         by_task = family.assign(debiased=[_changed(row).debiased for row in family.itertuples()])
         of_tasks = by_task.groupby("task")["debiased"].mean().to_numpy()
         rises, falls = int((of_pairs > 0).sum()), int((of_pairs < 0).sum())
+        known = not np.isnan(of_pairs).any()
         found.append(
             {
                 "method": method,
@@ -55,7 +56,7 @@ def effects(changes: pd.DataFrame) -> pd.DataFrame:
                 "p_value": mean.p_value if METRICS[metric].interval_covers else np.nan,
                 "pairs_worse": _worse(metric, of_pairs),
                 "tasks_worse": _worse(metric, of_tasks),
-                "sign_p_value": sign_test(rises, falls),
+                "sign_p_value": sign_test(rises, falls) if known else np.nan,
             }
         )
     types = {"pairs_worse": "Int64", "tasks_worse": "Int64"}
@@ -144,6 +145,9 @@ def _changed(row: Any) -> Estimate:
 
 
 def _worse(metric: str, changes: Floats) -> int | None:
-    """How many changes are for the worse; None for metrics without a better direction."""
+    """How many changes are for the worse; None where one is undefined, and for metrics without a
+    better direction.
+    """
     direction = METRICS[metric].worse
-    return int((changes * direction > 0).sum()) if direction else None
+    known = direction and not np.isnan(changes).any()
+    return int((changes * direction > 0).sum()) if known else None

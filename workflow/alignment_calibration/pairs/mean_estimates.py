@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
 
-from alignment_calibration.calibration.estimates import LEVEL, Estimate
+from alignment_calibration.calibration.estimates import LEVEL, Estimate, combined, ends, tail
 from alignment_calibration.calibration.predictions import Floats
 
 
@@ -21,38 +21,51 @@ class PairMean:
     """The mean of a number over pairs, as an estimate of its mean over all such pairs.
 
     Attributes:
-        value: mean of the numbers as reported.
-        debiased: the same less the part of their bias that can be estimated.
-        bias_low, bias_high: bounds of the bias that `debiased` still has.
-        standard_error: of `debiased`, pairs drawn at random as well as questions.
-        pairs: their number n; with one, the mean speaks of that pair only.
-        degrees: degrees of freedom of Student's t.
+        of_these: the mean of exactly these pairs, which only their questions make uncertain.
+        standard_error: of its debiased number, pairs drawn at random as well as questions; with one
+            pair, as of `of_these`.
+        degrees: degrees of freedom of Student's t for it.
     """
 
-    value: float
-    debiased: float
-    bias_low: float
-    bias_high: float
+    of_these: Estimate
     standard_error: float
-    pairs: int
     degrees: int
 
+    @property
+    def value(self) -> float:
+        """Mean of the numbers as reported."""
+        return self.of_these.value
+
+    @property
+    def debiased(self) -> float:
+        """The same less the part of their bias that can be estimated."""
+        return self.of_these.debiased
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The confidence interval: every value that the bias leaves possible, ± t · error."""
-        reach = float(stdtrit(self.degrees, 0.5 + level / 2)) * self.standard_error
-        return self.debiased - self.bias_high - reach, self.debiased - self.bias_low + reach
+        """The confidence interval: every value that the bias leaves possible, ± t · error.
+
+        The wider of that of all such pairs and that of these: the pairs of a small study may have
+        the same number by chance, and a mean of all pairs is never surer than one of some.
+        """
+        errors = (self.standard_error, self.degrees), self._error_of_these
+        reach = max(error * float(stdtrit(degrees, 0.5 + level / 2)) for error, degrees in errors)
+        return ends(self.of_these.low, self.of_these.high, reach)
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the hypothesis that the mean is 0; `interval` is its inverse."""
-        distance = max(self.debiased - self.bias_high, self.bias_low - self.debiased)
-        if self.standard_error == 0:
-            return 0.0 if distance > 0 else 1.0
-        return min(1.0, 2 * float(stdtr(self.degrees, -distance / self.standard_error)))
+        distance = max(self.of_these.low, -self.of_these.high)
+        errors = (self.standard_error, self.degrees), self._error_of_these
+        larger = np.fmax(*(tail(distance, error, degrees) for error, degrees in errors))
+        return float(np.minimum(1, 2 * larger))
+
+    @property
+    def _error_of_these(self) -> tuple[float, int]:
+        return self.of_these.standard_error, self.of_these.contributions.size - 1
 
 
 def mean_over_pairs(estimates: Sequence[Estimate]) -> PairMean:
-    """The mean over n pairs, ± t_{n−1} √(s²/n + shared).
+    """The mean over n pairs, ± t_{n−1} √(s²/n + shared), and never surer than that of these pairs.
 
     s² is the variance between the pairs' debiased numbers. It holds the spread of the pairs
     themselves and of those errors of sampling that each has alone; `shared` is the mean covariance
@@ -64,17 +77,12 @@ def mean_over_pairs(estimates: Sequence[Estimate]) -> PairMean:
             `estimates.mean_over_tasks` lays them out).
     """
     count = len(estimates)
-    value, debiased, bias_low, bias_high = (
-        float(np.mean([getattr(estimate, number) for estimate in estimates]))
-        for number in ("value", "debiased", "bias_low", "bias_high")
-    )
+    of_these = combined(estimates, [1 / count] * count)
     if count == 1:
-        error, degrees = estimates[0].standard_error, estimates[0].contributions.size - 1
-    else:
-        between = float(np.var([estimate.debiased for estimate in estimates], ddof=1))
-        shared = shared_variance(np.stack([estimate.contributions for estimate in estimates]))
-        error, degrees = math.sqrt(between / count + max(shared, 0.0)), count - 1
-    return PairMean(value, debiased, bias_low, bias_high, error, count, degrees)
+        return PairMean(of_these, of_these.standard_error, of_these.contributions.size - 1)
+    between = float(np.var([estimate.debiased for estimate in estimates], ddof=1))
+    shared = shared_variance(np.stack([estimate.contributions for estimate in estimates]))
+    return PairMean(of_these, math.sqrt(between / count + max(shared, 0.0)), count - 1)
 
 
 def shared_variance(contributions: Floats) -> float:

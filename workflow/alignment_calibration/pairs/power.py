@@ -97,7 +97,7 @@ def measured(
     rows = changes.merge(estimates, on=keys, validate="1:1")
     rows = rows[(rows["metric"] == metric) & (rows["method"] == method)]
     found: dict[str, Spread] = {}
-    for row in rows.sort_values("mde").to_dict("records"):
+    for row in rows.sort_values("mde", na_position="first").to_dict("records"):
         variance = row["base_variance"] + row["aligned_variance"] - 2 * row["covariance"]
         width = sum(row[f"{s}_bias_high"] - row[f"{s}_bias_low"] for s in STAGES)
         root = math.sqrt(row["n"])

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
-from alignment_calibration.calibration.estimates import Estimate
+from alignment_calibration.calibration.estimates import Estimate, tail
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.calibration.predictions import Floats
 from alignment_calibration.contract.pairs import RATES_BY_METHOD
@@ -24,8 +23,8 @@ def one_sided(contrasts: pd.DataFrame, rate: float) -> tuple[Floats, Floats]:
         rate: as a fraction.
 
     Returns:
-        Two arrays, NaN where there are no estimates: small where the rate is above, and where it is
-        below.
+        Two arrays, NaN where there are no estimates or nothing varies: small where the rate is
+        above, and where it is below.
     """
     factor = 1 + rate
     debiased = contrasts["aligned_debiased"] - factor * contrasts["base_debiased"]
@@ -38,7 +37,7 @@ def one_sided(contrasts: pd.DataFrame, rate: float) -> tuple[Floats, Floats]:
     ).clip(lower=0)
     degrees = contrasts["degrees"].to_numpy(dtype=np.float64, na_value=np.nan)
     above, below = (
-        _tail(distance.to_numpy(dtype=np.float64), np.sqrt(variance.to_numpy()), degrees)
+        tail(distance.to_numpy(dtype=np.float64), np.sqrt(variance.to_numpy()), degrees)
         for distance in (low, -high)
     )
     return above, below
@@ -108,11 +107,3 @@ def _least(estimate: Estimate) -> float:
 
 def _most(estimate: Estimate) -> float:
     return max(estimate.high, 0.0)
-
-
-def _tail(distance: Floats, error: Floats, degrees: Floats) -> Floats:
-    """P(T ≥ distance / error); without error, whether the distance is not above 0."""
-    certain = np.where(distance > 0, 0.0, 1.0)
-    t = np.divide(distance, error, out=np.zeros_like(distance), where=error > 0)
-    found = np.where(error > 0, stdtr(degrees, -t), certain)
-    return np.asarray(np.where(np.isnan(distance + error), np.nan, found))

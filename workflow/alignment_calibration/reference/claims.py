@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 
 from alignment_calibration.calibration.estimates import at_least, holm
-from alignment_calibration.calibration.predictions import Booleans, Floats
 from alignment_calibration.calibration.resampling import significant
 from alignment_calibration.contract.pairs import ESTIMATES, RATES_BY_METHOD
 from alignment_calibration.pairs.rate_tests import one_sided
@@ -122,7 +121,7 @@ class Finding:
 def sides(contrasts: pd.DataFrame, threshold: float) -> pd.Series:
     """For every contrast whether its rate is `above` the threshold, `below` it, or `open`."""
     p_above, p_below = one_sided(contrasts, threshold)
-    untested, rates = np.isnan(p_above), contrasts["change_rate"]
+    untested, rates = contrasts["degrees"].isna(), contrasts["change_rate"]
     side = pd.Series("open", index=contrasts.index)
     side[significant(p_above) | (untested & (rates > threshold))] = "above"
     side[significant(holm(p_below)) | (untested & (rates < threshold))] = "below"
@@ -231,8 +230,13 @@ def choice_against_continuation_sum(evidence: Evidence, metric: str) -> Finding:
     ]
     tested = both.merge(paired[[*keys, "p_above", "p_below"]], on=keys, how="left")
     difference = (both["change_rate_choice"] - both["change_rate_sum"]).to_numpy()
-    p_above = _at_its_word(tested["p_below"], difference > 0)
-    p_below = _at_its_word(tested["p_above"], difference < 0)
+    if evidence.by_method.empty:  # at their word
+        p_above, p_below = (np.where(so, 0.0, 1.0) for so in (difference > 0, difference < 0))
+    else:
+        p_above, p_below = (
+            tested[column].fillna(1.0).to_numpy(dtype=np.float64)
+            for column in ("p_below", "p_above")
+        )
     count = len(both)
     verdict: Verdict = "undecided"
     if significant(at_least(p_above, count // 2 + 1)):
@@ -247,12 +251,6 @@ def choice_against_continuation_sum(evidence: Evidence, metric: str) -> Finding:
         for row in both[below].to_dict("records")
     )
     return Finding(verdict, count, Order(count, int(above.sum()), int(below.sum())), decisive)
-
-
-def _at_its_word(p_values: "pd.Series[float]", is_so: Booleans) -> Floats:
-    """p-values; where there is none, 0 if it is so by the rates themselves, and 1 if it is not."""
-    given = p_values.to_numpy(dtype=np.float64)
-    return np.where(np.isnan(given), np.where(is_so, 0.0, 1.0), given)
 
 
 #: The claims in the paper's order, with what is claimed.

@@ -29,6 +29,11 @@ Binning = Literal["equal_width", "equal_mass"]
 Direction = Literal[-1, 0, 1]
 
 
+#: Wrong answers that are few for most metrics, and for those that hang on them more.
+FEW_WRONG: Final = 10
+RATHER_FEW_WRONG: Final = 100
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric and what is known of it.
@@ -51,8 +56,8 @@ class Metric:
             without an estimate.
         interval_covers: whether its interval was seen to cover at its nominal rate, be the model
             calibrated or not (docs/statistics.md has the figures).
-        hangs_on_wrong_answers: whether the interval of a value was seen to cover less where wrong
-            answers are few.
+        wrong_answers: how many of them it takes for the interval of a value to cover, where less
+            than a tenth of the answers are wrong; 0 where it does not hang on them.
         letters_only: whether it needs the probability mass on the listed letters.
         of_answer: whether it sees nothing but which answers are right, and their confidences.
     """
@@ -70,7 +75,7 @@ class Metric:
     rebinned: Tally | None = None
     interval: Interval = "percentile"
     interval_covers: bool = True
-    hangs_on_wrong_answers: bool = False
+    wrong_answers: int = FEW_WRONG
     letters_only: bool = False
     of_answer: bool = False
 
@@ -109,7 +114,7 @@ def _mean(
     unit: Unit = "fraction",
     letters_only: bool = False,
     of_answer: bool = False,
-    hangs_on_wrong_answers: bool = False,
+    wrong_answers: int = FEW_WRONG,
 ) -> Metric:
     """The mean over questions of a number."""
     return Metric(
@@ -120,7 +125,7 @@ def _mean(
         tallies.of_questions(number),
         formulas.mean,
         shares=formulas.mean_shares,
-        hangs_on_wrong_answers=hangs_on_wrong_answers,
+        wrong_answers=wrong_answers,
         letters_only=letters_only,
         of_answer=of_answer,
     )
@@ -171,7 +176,7 @@ def _brier_part(
     most: float,
     *,
     interval_covers: bool = True,
-    hangs_on_wrong_answers: bool = False,
+    wrong_answers: int = FEW_WRONG,
 ) -> Metric:
     return Metric(
         label,
@@ -182,7 +187,7 @@ def _brier_part(
         binning="equal_width",
         interval="basic",
         interval_covers=interval_covers,
-        hangs_on_wrong_answers=hangs_on_wrong_answers,
+        wrong_answers=wrong_answers,
     )
 
 
@@ -194,7 +199,9 @@ _number = operator.attrgetter
 
 METRICS: Final[dict[str, Metric]] = {
     "accuracy": _mean("accuracy", _number("correct"), worse=-1, of_answer=True),
-    "confidence": _mean("confidence", _number("confidence"), worse=0, of_answer=True),
+    "confidence": _mean(
+        "confidence", _number("confidence"), worse=0, of_answer=True, wrong_answers=0
+    ),
     "overconfidence": _mean(
         "overconfidence", _overconfidence, worse=0, bounds=(-1, 1), of_answer=True
     ),
@@ -222,27 +229,31 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "brier": _mean("Brier score", _number("squared_error"), worse=1, bounds=(0, 2)),
     "brier_reliability": _brier_part(
-        "Brier reliability", formulas.brier_reliability, 1, 2, hangs_on_wrong_answers=True
+        "Brier reliability", formulas.brier_reliability, 1, 2, wrong_answers=RATHER_FEW_WRONG
     ),
     "brier_resolution": _brier_part(
         "Brier resolution", formulas.brier_resolution, -1, 1, interval_covers=False
     ),
-    "brier_uncertainty": _brier_part("Brier uncertainty", formulas.brier_uncertainty, 0, 1),
+    "brier_uncertainty": _brier_part(
+        "Brier uncertainty", formulas.brier_uncertainty, 0, 1, wrong_answers=0
+    ),
     "nll": _mean(
         "NLL",
         _number("log_loss"),
         worse=1,
         bounds=(0, np.inf),
         unit="nats",
-        hangs_on_wrong_answers=True,
+        wrong_answers=RATHER_FEW_WRONG,
     ),
     "auroc": Metric(
-        "AUROC", -1, (0, 1), curve=curves.auroc, hangs_on_wrong_answers=True, of_answer=True
+        "AUROC", -1, (0, 1), curve=curves.auroc, wrong_answers=RATHER_FEW_WRONG, of_answer=True
     ),
     "aurc": Metric(
-        "AURC", 1, (0, 1), curve=curves.aurc, hangs_on_wrong_answers=True, of_answer=True
+        "AURC", 1, (0, 1), curve=curves.aurc, wrong_answers=RATHER_FEW_WRONG, of_answer=True
     ),
-    "letter_mass": _mean("letter mass", _number("letter_mass"), worse=0, letters_only=True),
+    "letter_mass": _mean(
+        "letter mass", _number("letter_mass"), worse=0, letters_only=True, wrong_answers=0
+    ),
 }
 
 
@@ -270,31 +281,34 @@ def interval_note(names: Iterable[str]) -> str:
     return note
 
 
-#: Wrong answers that are few, and what marks intervals that hang on them.
-FEW_WRONG: Final = 100
+#: What marks intervals of values that wrong answers are too few for.
 FEW_WRONG_MARK: Final = "†"
 
 
 def value_interval_note(names: Collection[str]) -> str:
     """What to say wherever intervals of these metrics of one model are shown."""
     note = interval_note(names)
-    if rare := [name for name, metric in select(names).items() if metric.hangs_on_wrong_answers]:
-        note += (
-            f" Those of {', '.join(rare)} hang on wrong answers, and hold the truth less often "
-            f"where fewer than {FEW_WRONG} are wrong and less than a tenth of all"
-        )
-        note += f" ({FEW_WRONG_MARK})." if "accuracy" in names else "."
-    return note
+    chosen = select(names)
+    if not any(metric.wrong_answers for metric in chosen.values()):
+        return note
+    more = [name for name, metric in chosen.items() if metric.wrong_answers > FEW_WRONG]
+    note += (
+        " Intervals hold the truth less often where less than a tenth of the answers are wrong and "
+        f"fewer than {FEW_WRONG}"
+    )
+    note += f" (of {', '.join(more)} fewer than {RATHER_FEW_WRONG})" if more else ""
+    return note + (f": {FEW_WRONG_MARK}." if "accuracy" in chosen else ".")
 
 
-def few_wrong(accuracy: float, questions: int) -> bool:
-    """Whether a model gives so few wrong answers that intervals that hang on them cover less.
+def few_wrong(metric: str, accuracy: float, questions: int) -> bool:
+    """Whether a model gives so few wrong answers that the interval of a metric's value covers less.
 
-    Seen at accuracy .95, of 10 and 50 wrong answers, not of 250; at .80 and below not of 40
-    (docs/statistics.md); where between the two is not known, so this is cautious.
+    Seen of all metrics that hang on them with fewer than 10, and of some at accuracy .95 with 50,
+    not with 250; at .80 and below not with 40 (docs/statistics.md); where between the two is not
+    known, so this is cautious.
     """
     wrong = (1 - accuracy) * questions
-    return wrong < FEW_WRONG and wrong < questions / 10
+    return wrong < METRICS[metric].wrong_answers and wrong < questions / 10
 
 
 def rate_interval_note(names: Iterable[str]) -> str:

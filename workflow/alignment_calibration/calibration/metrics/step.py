@@ -50,7 +50,7 @@ def measure_task(
             if estimate is None:
                 ends = interval(value, replicates[method][name], metric.interval)
             else:
-                ends = estimate.interval()
+                ends = estimate.interval() if estimate.varies else (np.nan, np.nan)
             low, high = (float(end) for end in np.clip(ends, *metric.bounds))
             rows.append(
                 {

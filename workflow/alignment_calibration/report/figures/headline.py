@@ -59,7 +59,7 @@ def numbers(effects: pd.DataFrame, universes: pd.DataFrame, primary: Primary) ->
     }
     directed = [
         _worse(row["metric"]) * row["mean_change"]
-        for row in others.to_dict("records")
+        for row in others.dropna(subset="mean_change").to_dict("records")
         if _worse(row["metric"])
     ]
     return {
@@ -98,7 +98,9 @@ def _in_words(row: Mapping[Any, Any]) -> dict[str, Any]:
     """The primary analysis: the answer, and the numbers that it stands on."""
     direction = _worse(row["metric"])
     found = row["ci_low"] > 0 or row["ci_high"] < 0
-    if not found:
+    if pd.isna(row["mean_change"]):
+        answer = "Not known, since it is undefined on a task"
+    elif not found:
         answer = "Not shown"
     elif not direction or direction * (row["ci_low"] + row["ci_high"]) > 0:
         answer = "Yes"
@@ -107,7 +109,7 @@ def _in_words(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "answer": answer,
         "found": found,
-        "directed": bool(direction),
+        "directed": bool(direction) and not pd.isna(row["pairs_worse"]),
         "change": _change(row),
         "interval": not (pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])),
         "low": _change(row, "ci_low"),
@@ -119,6 +121,8 @@ def _in_words(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _change(row: Mapping[Any, Any], name: str = "mean_change") -> str:
     """A change with its unit."""
+    if pd.isna(row[name]):
+        return "undefined"
     if METRICS[row["metric"]].unit == "nats":
         return f"{row[name]:+.3f} nats".replace("-", "−")
     return f"{100 * row[name]:+.1f} points".replace("-", "−")

@@ -59,7 +59,8 @@ def table(
         interval_note(names),
         "Bold: the interval leaves out 0 (each by itself, without correction). It "
         + (
-            "is that of the mean over all pairs like these."
+            "is that of the mean over all pairs like these, taken for independent: of pairs that "
+            "share a base model it is too narrow."
             if effects["pairs"].max() > 1
             else "speaks of the questions of the one pair only."
         ),

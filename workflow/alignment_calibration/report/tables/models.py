@@ -33,10 +33,9 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
         primary: the analysis that stands first.
     """
     names = in_order(metrics["metric"], [primary.metric, "accuracy"])
-    unsure = {
-        (row["method"], row["task"], row["model"])
+    accuracy = {
+        (row["method"], row["task"], row["model"]): row["value"]
         for row in metrics[metrics["metric"] == "accuracy"].to_dict("records")
-        if few_wrong(row["value"], row["n"])
     }
     texts = {}
     for row in metrics.to_dict("records"):
@@ -44,7 +43,7 @@ def table(metrics: pd.DataFrame, primary: Primary) -> Table:
         text = value_cell(
             row["metric"], row["value"], row["ci_low"], row["ci_high"], row["debiased"]
         )
-        marked = answers in unsure and METRICS[row["metric"]].hangs_on_wrong_answers
+        marked = answers in accuracy and few_wrong(row["metric"], accuracy[answers], row["n"])
         texts[*answers, row["metric"]] = f"{text} {FEW_WRONG_MARK}" if marked else text
     cut = {
         (row["method"], row["task"], row["model"]): f"{row['truncated']} of {row['n']}"
