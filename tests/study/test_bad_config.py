@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.errors import UserError
 from alignment_calibration.study import config
 from alignment_calibration.study.strict_yaml import read_yaml
+from alignment_calibration.study.vocabulary import LETTERS_ONLY
 from tests.support.study import ROOT, Study, environment
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -232,6 +234,7 @@ def bad_names() -> Iterator[Case]:
         (("methods",), []),
         (("metrics",), ["ECE"]),
         (("metrics",), ["accuracy"]),  # without the primary metric
+        (("methods",), ["continuation_sum"]),  # without the primary method
         (("statistics", "primary", "method"), "continuation_min"),  # not of this study
         (("letters", "mine"), ""),
         (("letters", "block"), "{{ question }}"),
@@ -387,6 +390,13 @@ def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
     assert config.load([file], {"statistics": {"bins": 7}}, SCHEMA)["statistics"]["seed"] == 1
 
 
+#: A study whose first metric its first method does not have.
+LETTER_MASS_FIRST = {
+    "methods": ["continuation_sum", "choice_raw"],
+    "metrics": ["letter_mass", "accuracy"],
+}
+
+
 def test_what_is_primary_where_nothing_is_said() -> None:
     schema = read_yaml(SCHEMA)
     cases: list[tuple[dict[str, Any], tuple[str, str]]] = [
@@ -394,11 +404,41 @@ def test_what_is_primary_where_nothing_is_said() -> None:
         ({"metrics": ["brier", "sce"]}, ("brier", "choice")),
         ({"methods": ["continuation_min", "continuation_sum"]}, ("ece", "continuation_min")),
         ({"statistics": {"primary": {"metric": "accuracy"}}}, ("accuracy", "choice")),
+        (LETTER_MASS_FIRST, ("accuracy", "continuation_sum")),
+        (
+            LETTER_MASS_FIRST | {"statistics": {"primary": {"method": "choice_raw"}}},
+            ("letter_mass", "choice_raw"),
+        ),
+        (
+            LETTER_MASS_FIRST | {"statistics": {"primary": {"metric": "letter_mass"}}},
+            ("letter_mass", "choice_raw"),
+        ),
+        (LETTER_MASS_FIRST | {"metrics": ["letter_mass"]}, ("letter_mass", "choice_raw")),
     ]
     for more, expected in cases:
         study = GOOD | {"statistics": {}} | more
         primary = config.check(study, schema, "test")["statistics"]["primary"]
         assert (primary["metric"], primary["method"]) == expected
+
+
+def test_a_metric_that_no_method_has_is_refused() -> None:
+    schema = read_yaml(SCHEMA)
+    text = GOOD | {"methods": ["continuation_sum"], "statistics": {}}
+    both = {"methods": ["continuation_sum", "choice_pride"], "metrics": ["letter_mass", "ece"]}
+    primary = {"metric": "letter_mass", "method": "continuation_sum"}
+    cases: list[tuple[dict[str, Any], str]] = [
+        (text | {"metrics": ["accuracy", "letter_mass"]}, "metrics"),
+        (text | both | {"statistics": {"primary": primary}}, "statistics.primary.metric"),
+    ]
+    for study, key in cases:
+        with pytest.raises(UserError, match=f"^test: {key}: found 'letter_mass'") as error:
+            config.check(study, schema, "test")
+        assert str(error.value).endswith(": choice, choice_raw, choice_cyclic, choice_pride")
+    assert config.check(text | both, schema, "test")["metrics"] == ["letter_mass", "ece"]
+
+
+def test_the_metrics_of_letters_are_those_of_the_registry() -> None:
+    assert {name for name, metric in METRICS.items() if metric.letters_only} == LETTERS_ONLY
 
 
 @pytest.mark.parametrize("number", ["010", "0x1F", "0b11", "1_000", "1:30", "-010", "1:30.5"])
@@ -428,6 +468,31 @@ def test_what_is_odd_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == (
         f"warning: {file}: pairs: 'One' and 'Again' are the same two models\n"
     )
+
+
+def test_a_pair_in_two_number_formats_is_a_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    schema = read_yaml(SCHEMA)
+    cases = {
+        ("tuned", "bfloat16"): ["'One' 'base' runs in float32 and 'tuned' in bfloat16", "'Two' "],
+        ("tuned", "float32"): [],  # what the study has anyway
+    }
+    for (model, dtype), expected in cases.items():
+        study = changed(("models", model, "dtype"), dtype)
+        del study["ladders"]
+        config.check(study, schema, "test")
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == len(expected)
+        for line, words in zip(said, expected, strict=True):
+            assert line.startswith(f"warning: test: pairs: in {words}")
+    # A pair that is there for its formats, and a ladder, of which a step is named.
+    study = changed(("models", "asked", "dtype"), "float16")
+    study["models"]["tuned"]["dtype"] = "bfloat16"
+    study["pairs"] = {"Formats": {"base": "again", "aligned": "asked"}}
+    config.check(study, schema, "test")
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split("'")[1] for line in said] == ["Three: base → tuned", "Three: tuned → again"]
 
 
 def test_anchors_and_merges_are_allowed(tmp_path: Path) -> None:

@@ -349,7 +349,7 @@ def config_slice(*keys):
 
 def dtype_of(model):
     """The number format a model is run in: its own, or the study's."""
-    return STUDY["models"][model].get("dtype", STUDY["scoring"]["dtype"])
+    return study_config.dtype_of(STUDY, model)
 
 
 def identity_slice(model):
