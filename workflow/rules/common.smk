@@ -30,6 +30,7 @@ from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     PUBLISHED,
+    lack,
     of_config,
     of_study,
     pages,
@@ -199,6 +200,18 @@ def checked(check):
         return RECORDS
 
     return records_of_checked
+
+
+def only_with(table, what):
+    """No file, as an input of the step of a table that only some studies have: an error, before any
+    job, where it is asked for in a study that has not."""
+
+    def nothing(wildcards):
+        if lack(registry.TABLES[table], STUDY, PUBLISHED_NAMES):
+            sys.exit(f"error: this study has no {what}")
+        return []
+
+    return nothing
 
 
 def refuse_rewritten():
