@@ -16,6 +16,7 @@ import yaml
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.errors import UserError
 from alignment_calibration.study import config
+from alignment_calibration.study.explain import violation
 from alignment_calibration.study.strict_yaml import read_yaml
 from alignment_calibration.study.vocabulary import LETTERS_ONLY
 from tests.support.study import ROOT, Study, environment
@@ -369,6 +370,36 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
             config.load([file], {}, SCHEMA)
     with pytest.raises(UserError, match="cannot be read"):
         config.load([tmp_path], {}, SCHEMA)
+
+
+def test_what_is_allowed_is_said_as_one_writes_it() -> None:
+    template = "a mapping with system, file, fewshot_as_multiturn"
+    cases: list[tuple[tuple[Any, ...], Any, str]] = [
+        (
+            ("models", "asked", "chat_template"),
+            False,
+            f"true (to ask without one, leave the key out) or {template}",
+        ),
+        (("models", "asked", "chat_template"), {}, "at least 1 entry"),
+        (("scoring", "token_budget"), "all", "auto or integer ≥ 1 and ≤ 10000000"),
+        (("tasks", "first", "num_fewshot"), None, "integer ≥ 0 and ≤ 100"),
+    ]
+    schema = read_yaml(SCHEMA)
+    for path, value, allowed in cases:
+        with pytest.raises(UserError) as error:
+            config.check(changed(path, value), schema, "test")
+        assert str(error.value).endswith(f"; allowed: {allowed}")
+    constants = {"oneOf": [{"const": True}, {"$ref": "#/$defs/none"}]}
+    found = violation(1.5, {**constants, "$defs": {"none": {"const": None}}})
+    assert found == "top level: found 1.5; allowed: true or null"
+
+
+def test_an_exported_study_that_is_not_there_is_told_by_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "good.yaml"
+    file.write_text(dumped(GOOD | {"scored": "nowhere"}), encoding="utf-8")
+    place = re.escape(f"{file}: scored: nowhere/config.yaml: ")
+    with pytest.raises(UserError, match=f"^{place}cannot be read"):
+        config.load([file], {}, SCHEMA)
 
 
 def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:

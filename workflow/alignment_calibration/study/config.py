@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_calibration.errors import UserError, run_cli, shorten
-from alignment_calibration.study.explain import suggest, violation
+from alignment_calibration.study.explain import followed, suggest, violation
 from alignment_calibration.study.ladders import (
     same_checkpoint,
     shown_pair,
@@ -51,11 +51,16 @@ def load(files: Sequence[str | Path], overrides: Mapping[str, Any], schema: str 
     if overrides:
         merged = _merge(merged, plain(overrides, "--config"))
         sources.append("--config")
-    study = check(merged, read_yaml(schema), source=" with ".join(sources))
+    source = " with ".join(sources)
+    study = check(merged, read_yaml(schema), source)
     if study["scored"]:
         exported = Path(study["scored"], "config.yaml")
-        for problem in _not_as_scored(study, load([exported], {}, schema)):
-            raise UserError(f"{' with '.join(sources)}: {problem} {exported} (key 'scored')")
+        try:
+            as_scored = load([exported], {}, schema)
+        except UserError as error:
+            raise UserError(f"{source}: scored: {error}") from None
+        for problem in _not_as_scored(study, as_scored):
+            raise UserError(f"{source}: {problem} {exported} (key 'scored')")
     return study
 
 
@@ -261,8 +266,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:
 
 def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     """Put the schema's defaults where `value` (already valid) has no entry."""
-    if "$ref" in schema:
-        schema = {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    schema = followed(schema, root)
     if not isinstance(value, dict):
         return
     if "if" in schema:  # a choice by the keys that are there
