@@ -536,17 +536,14 @@ def test_anchors_and_merges_are_allowed(tmp_path: Path) -> None:
 
 
 def test_snakemake_itself_stops_at_broken_configs(tmp_path: Path) -> None:
-    # Snakemake reads the file first, and bombs are too much for it (SECURITY.md).
-    of_bombs = {name for name, _ in bombs()}
-    cases = [case for case in corpus() if case[0] not in of_bombs]
-    for name, text in random.Random(0).sample(cases, 3):
+    draw = random.Random(0)
+    for name, text in [*draw.sample(corpus(), 3), draw.choice(list(bombs()))]:
         (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
         run = Study(tmp_path, targets=(), config_file="broken.yaml").run()
         assert run.returncode != 0, name
         assert "Traceback" not in run.stderr, (name, run.stderr)
         assert len(run.stderr.splitlines()) <= 4, run.stderr
-        # Text that is no YAML at all is refused by Snakemake, which names no place in it.
-        assert "error: " in run.stderr or "not valid JSON or YAML" in run.stderr, run.stderr
+        assert re.search(r"^error: \S*broken\.yaml", run.stderr, re.M), run.stderr
         assert not (tmp_path / "results").exists()
 
 

@@ -285,8 +285,8 @@ def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any
 def main() -> None:
     """Check config files and say where they are wrong.
 
-    Snakemake reads the files of --configfile itself, before the workflow can, and names no line
-    of a YAML error.
+    Under a profile without `logger: alignment-calibration` Snakemake reads the files of
+    --configfile before anything of the workflow can, and names no line of a YAML error.
     """
     parser = argparse.ArgumentParser(
         prog="alignment_calibration.study.config", description=main.__doc__
