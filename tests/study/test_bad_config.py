@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from alignment_calibration.calibration.metrics.registry import METRICS
 from alignment_calibration.errors import UserError
@@ -19,7 +18,7 @@ from alignment_calibration.study import config
 from alignment_calibration.study.explain import violation
 from alignment_calibration.study.strict_yaml import read_yaml
 from alignment_calibration.study.vocabulary import LETTERS_ONLY
-from tests.support.study import ROOT, Study, environment
+from tests.support.study import ROOT, Study, dumped, environment
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -124,10 +123,6 @@ def renamed(section: str, slug: Any) -> dict[str, Any]:
     entries = made[section]
     entries[slug] = entries.pop(list(entries)[-1])
     return made
-
-
-def dumped(value: Any) -> str:
-    return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
 
 
 def wrong_kinds(draw: random.Random) -> Iterator[Case]:
