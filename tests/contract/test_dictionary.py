@@ -46,6 +46,7 @@ def test_a_column_without_a_description_is_found() -> None:
 def test_the_page_is_made_of_the_contract() -> None:
     page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
     assert page == dictionary.page(), "out of date: `make files`"
+    assert "?." not in page
 
 
 def test_descriptions_change_no_byte_of_a_file(tmp_path: Path) -> None:

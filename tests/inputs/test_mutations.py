@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from alignment_calibration.errors import UserError
 from alignment_calibration.inputs import templates
 from alignment_calibration.inputs.library import Library
 from alignment_calibration.inputs.questions import write_questions
 from alignment_calibration.study.letters import TEMPLATES
+from tests.support.study import dumped
 
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "workflow" / "tasks"
@@ -62,10 +62,6 @@ TAGS = [
 ]  # fmt: skip
 
 Case = tuple[str, str, str]  # what was done, the task's YAML, the lines of the questions
-
-
-def dumped(value: Any) -> str:
-    return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
 
 
 def lines_of(documents: list[Any]) -> str:

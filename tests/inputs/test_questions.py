@@ -123,7 +123,6 @@ def stock(folder: Path, yaml_name: str, changes: dict[str, Any]) -> str:
     return name
 
 
-LOCAL = {"dataset_path": "json", "dataset_name": None, "training_split": None}
 REAL = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
 
 

@@ -127,6 +127,8 @@ STUDIES = {
     "one of each": (1, 1, ["continuation_min"], ["ece"]),
     "no letters": (2, 1, ["continuation_sum"], ["ece", "accuracy"]),
     "accuracy alone": (2, 2, ["choice"], ["accuracy"]),
+    "no calibration error": (1, 1, ["continuation_sum"], ["accuracy", "brier"]),
+    "products of probabilities": (1, 2, ["continuation_pmi"], ["ece"]),
     "usual": (3, 2, list(DEFAULT_METHODS), ["accuracy", *ERRORS]),
 }
 
@@ -160,6 +162,19 @@ def test_what_is_made_is_not_empty(pairs, tasks, methods, metrics, monkeypatch):
     missing -= {*drawn, *made}
     (sentence,) = left_out(config, NAMES)
     assert all(f" {name} (" in sentence for name in missing)
+
+
+@pytest.mark.parametrize("exhibits", [FIGURES, TABLES], ids=["figures", "tables"])
+@pytest.mark.parametrize(("pairs", "tasks", "methods", "metrics"), STUDIES.values(), ids=STUDIES)
+def test_what_says_which_pairs_are_shown_is_read_too(exhibits, pairs, tasks, methods, metrics):
+    names = [f"p{number}" for number in range(pairs)]
+    made = of_config(exhibits, config_of(names, TASKS[:tasks], methods, metrics), NAMES)
+    changes = make_changes(
+        {(pair, "t", method, metrics[0]): 1.0 for pair in names for method in methods}
+    )
+    read = dict.fromkeys(reads_of(made, "mine"), changes)
+    for exhibit in of_study(made, "mine").values():
+        assert head_of(exhibit, read, Primary(metrics[0], methods[0])) == (read, [])
 
 
 def test_a_figure_that_is_left_out_is_told_from_the_table_of_its_name():

@@ -1,6 +1,5 @@
 """Rows in flight: results come late, and come all, and once, whatever happens to a later row."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from hypothesis import strategies as st
 from alignment_calibration.scoring import flight, tree, trie
 from alignment_calibration.scoring.flight import InFlight, rows_ahead
 from alignment_calibration.scoring.plain import PlainScorer
-from alignment_calibration.scoring.scorer import Request
 from alignment_calibration.scoring.tree import TreeScorer
-from tests.scoring.test_scorers import ids, ignore, largest_difference
+from tests.scoring.test_scorers import ignore, largest_difference
 from tests.support.architectures import TREE, tiny
 
 CPU = torch.device("cpu")
@@ -54,13 +52,6 @@ def test_layers_on_two_devices_have_twice_the_rows_in_flight():
 @pytest.fixture(scope="module")
 def model() -> Any:
     return tiny(TREE["llama"]())
-
-
-@pytest.fixture(scope="module")
-def questions() -> list[Request]:
-    """Forty of twenty tokens, which share none, and one letter each."""
-    rng = random.Random(5)
-    return [Request((3 + number, *ids(rng, 19)), ids(rng, 1)) for number in range(40)]
 
 
 def test_any_number_in_flight_gives_the_same_bits(model, questions, monkeypatch):

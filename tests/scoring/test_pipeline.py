@@ -57,13 +57,6 @@ def llama() -> Any:
     return tiny(transformers.LlamaConfig(**COMMON | {"num_hidden_layers": LAYERS}))
 
 
-@pytest.fixture(scope="module")
-def questions() -> list[Request]:
-    """Forty of twenty tokens, which share none: under a budget of 70, three in each of 14 rows."""
-    rng = random.Random(5)
-    return [Request((3 + number, *ids(rng, 19)), ids(rng, 1)) for number in range(40)]
-
-
 ROWS = 14
 
 

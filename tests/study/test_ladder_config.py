@@ -65,7 +65,7 @@ def test_a_ladder_is_a_pair_and_its_steps(tmp_path: Path) -> None:
         ({"ladders": {"L": ["base", "stf"]}}, r"L: found 'stf', .*did you mean 'sft'\?"),
         ({"ladders": {"L": ["base", "sft", "base"]}}, "L: 'base' and 'base' are the same"),
         ({"ladders": {"L": ["base", "sft", "sft-chat"]}}, "'sft' and 'sft-chat' are the same ch"),
-        ({"ladders": {"L": ["base"]}}, "allowed: at least 2 entr"),
+        ({"ladders": {"L": ["base"]}}, "allowed: at least 2 entries$"),
         ({"ladders": {"L": "base"}}, "allowed: a list of at least 2 models"),
         ({"ladders": {}}, "ladders"),
         ({}, "needs at least one of pairs or ladders"),

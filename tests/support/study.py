@@ -52,6 +52,11 @@ def demo_config() -> Config:
     return read(DEMO_CONFIG)
 
 
+def dumped(value: Any) -> str:
+    """A value as YAML, keys in their order."""
+    return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
+
+
 def read(file: Path) -> Config:
     config: Config = yaml.safe_load(file.read_text(encoding="utf-8"))
     return config
@@ -118,8 +123,7 @@ class Study:
         return read(self.folder / self.config_file)
 
     def write(self, config: Config) -> None:
-        text = yaml.safe_dump(config, sort_keys=False)
-        (self.folder / self.config_file).write_text(text, encoding="utf-8")
+        (self.folder / self.config_file).write_text(dumped(config), encoding="utf-8")
 
     def copied(self, folder: Path) -> Self:
         """A copy of the study in another folder, dates and all."""

@@ -276,6 +276,23 @@ def test_a_mistyped_target_is_one_line(tmp_path: Path) -> None:
     assert "input functions" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("ladders", "ladder of several steps"),
+        ("letter_parts", "methods choice and choice_raw"),
+        ("option_order", "method choice_cyclic"),
+    ],
+)
+def test_a_target_of_other_studies_is_one_line_before_any_job(
+    target: str, what: str, tmp_path: Path
+) -> None:
+    run = study_in(tmp_path).run(targets=[target])
+    assert run.returncode != 0
+    assert said(run.stdout + run.stderr) == [f"error: this study has no {what}"]
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_failure_names_only_what_this_run_met(tmp_path: Path) -> None:
     now = time.time()
     logs = {}

@@ -93,6 +93,17 @@ def test_other_metrics_run_neither_confidences_nor_the_multiverse(study: Study) 
     assert not {"confidences", "pair_multiverse", "multiverse"} & set(jobs)
 
 
+@pytest.mark.slow
+def test_a_study_without_calibration_errors_has_its_figures(study: Study, tmp_path: Path) -> None:
+    other = study.copied(tmp_path / "study")
+    other.write({**other.config, "methods": ["continuation_sum"], "metrics": ["accuracy", "brier"]})
+    result = other.run(targets=["figures"])
+    assert result.returncode == 0, result.stderr
+    drawn = {path.stem for path in (other.folder / "figures").rglob("*.png")}
+    assert {"headline", "map_parts", "multiverse"} <= drawn
+    assert not {"figure1", "figure2_sce", "ranks"} & drawn
+
+
 def test_a_new_task_runs_only_its_own_cells(by_cell: Study) -> None:
     tasks, new = with_another_task(by_cell)
     jobs = by_cell.planned(tasks=tasks)

@@ -30,6 +30,7 @@ from alignment_calibration.report import closing, registry
 from alignment_calibration.report.registry import (
     AS_PUBLISHED,
     PUBLISHED,
+    lack,
     of_config,
     of_study,
     pages,
@@ -201,6 +202,18 @@ def checked(check):
     return records_of_checked
 
 
+def only_with(table, what):
+    """No file, as an input of the step of a table that only some studies have: an error, before any
+    job, where it is asked for in a study that has not."""
+
+    def nothing(wildcards):
+        if lack(registry.TABLES[table], STUDY, PUBLISHED_NAMES):
+            sys.exit(f"error: this study has no {what}")
+        return []
+
+    return nothing
+
+
 def refuse_rewritten():
     """End with an error if files of results are not what the workflow wrote, although dates are in
     order: steps would not be run again. Only files are read whose dates give cause."""
@@ -349,7 +362,7 @@ def config_slice(*keys):
 
 def dtype_of(model):
     """The number format a model is run in: its own, or the study's."""
-    return STUDY["models"][model].get("dtype", STUDY["scoring"]["dtype"])
+    return study_config.dtype_of(STUDY, model)
 
 
 def identity_slice(model):

@@ -4,7 +4,7 @@
 
 
 rule explanations:
-    """What explains the changes: temperature, decomposition, map."""
+    """What explains the changes: remedies, decomposition, map, SCE audit."""
     input:
         confidences=expand(
             f"{RESULTS}/confidences/{{model}}/{{task}}.parquet",

@@ -8,6 +8,7 @@ rule ladders:
     input:
         metrics=expand(f"{RESULTS}/metrics/{{model}}.parquet", model=LADDER_MODELS),
         permutations=expand(f"{RESULTS}/permutations/{{pair}}.parquet", pair=STEPS),
+        needed=only_with("ladders", "ladder of several steps"),
     output:
         steps=f"{RESULTS}/steps.parquet",
         steps_csv=f"{RESULTS}/steps.csv",

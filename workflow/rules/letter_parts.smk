@@ -9,6 +9,7 @@ rule letter_parts:
             model=MODELS,
             task=TASKS,
         ),
+        needed=only_with("letter_parts", "methods choice and choice_raw"),
     output:
         f"{RESULTS}/letter_parts.parquet",
     log:

@@ -7,6 +7,7 @@ rule option_order:
         receipts=[receipts(model) for model in MODELS],
         questions=[file for model in MODELS for file in question_files(model)],
         models=expand(f"{RESULTS}/models/{{model}}.json", model=MODELS),
+        needed=only_with("option_order", "method choice_cyclic"),
     output:
         f"{RESULTS}/option_order.parquet",
     log:

@@ -45,7 +45,8 @@ def _section(file: str, schema: pa.Schema) -> str:
         ),
     ]
     lines = ["| " + " | ".join(cell or " " for cell in row) + " |" for row in table]
-    return "\n".join([f"## `{file}`", "", f"{noun}: {_lower(rows)}.", "", *lines, ""])
+    end = "" if rows.endswith("?") else "."
+    return "\n".join([f"## `{file}`", "", f"{noun}: {_lower(rows)}{end}", "", *lines, ""])
 
 
 def _type(kind: pa.DataType) -> str:

@@ -221,7 +221,7 @@ def report(study: Config, results: str | Path) -> str:
     if unknown:
         lines.append(
             f"{unknown} of {len(cells)} task prompts are not counted; make their questions with "
-            "`snakemake all_questions`"
+            "`snakemake all_questions --cores 1`"
         )
     gaps = [slug for slug, size in known.items() if size.weights is None]
     if gaps:

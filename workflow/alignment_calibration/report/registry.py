@@ -28,6 +28,9 @@ MOST_PAIRS: Final = 20
 MOST_METHODS: Final = 4
 MOST_MARKS: Final = 36
 
+#: What is read of every study that has an exhibit of not all of its pairs: it says which they are.
+CHANGES: Final = "changes"
+
 #: Between the names of the methods that one part shows.
 TOGETHER: Final = "+"
 
@@ -70,6 +73,11 @@ class Exhibit:
     pairs: int = 1
     of_many: OfMany = "all"
     beside: Literal["", "methods", "marks"] = ""
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it shows only some pairs of a study of more than MOST_PAIRS (`tidy.head_of`)."""
+        return self.of_many in ("largest", "first")
 
     def fits(self, pairs: int) -> bool:
         """Whether it is made of a study of so many pairs, if that has the numbers."""
@@ -277,13 +285,16 @@ def of_study(exhibits: Mapping[str, Exhibit], study: str) -> dict[str, Exhibit]:
 
 
 def reads_of(exhibits: Mapping[str, Exhibit], study: str) -> list[str]:
-    """What those that are made of a study read there, each once."""
+    """What those that are made of a study read there, and what says which pairs, each once."""
+    made = of_study(exhibits, study).values()
     reads = dict.fromkeys(
         name
-        for exhibit in of_study(exhibits, study).values()
+        for exhibit in made
         for name in exhibit.reads
         if not (study == PUBLISHED and name in exhibit.optional)
     )
+    if any(exhibit.of_some for exhibit in made):
+        reads[CHANGES] = None
     return list(reads)
 
 

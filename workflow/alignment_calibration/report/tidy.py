@@ -8,7 +8,13 @@ import pandas as pd
 from alignment_calibration.contract import TIDY
 from alignment_calibration.files.frames import read_frame
 from alignment_calibration.reference.published import read_published
-from alignment_calibration.report.registry import AS_PUBLISHED, MOST_PAIRS, TOGETHER, Exhibit
+from alignment_calibration.report.registry import (
+    AS_PUBLISHED,
+    CHANGES,
+    MOST_PAIRS,
+    TOGETHER,
+    Exhibit,
+)
 from alignment_calibration.study.settings import Primary
 
 Frames = Mapping[str, pd.DataFrame]
@@ -57,14 +63,16 @@ def head_of(exhibit: Exhibit, frames: Frames, primary: Primary) -> tuple[Frames,
     """What a figure or table shows one by one, and of many pairs the sentence that says which.
 
     Args:
-        frames: all that were read, `changes` among them.
+        frames: all that were read (`registry.reads_of`).
         primary: the analysis by which changes are large.
 
     Returns:
         The frames, with fewer rows if there are more than MOST_PAIRS pairs; a note, or none.
     """
-    pairs = frames["changes"]["pair"].nunique()
-    if exhibit.of_many not in _HEADS or pairs <= MOST_PAIRS:
+    if not exhibit.of_some:
+        return frames, []
+    pairs = frames[CHANGES]["pair"].nunique()
+    if pairs <= MOST_PAIRS:
         return frames, []
     head, said = _HEADS[exhibit.of_many](frames, primary)
     return head, [f"Of {pairs} pairs, {said}."]
@@ -82,7 +90,7 @@ def largest_changes(changes: pd.DataFrame, primary: Primary) -> list[str]:
 
 def _largest(frames: Frames, primary: Primary) -> tuple[Frames, str]:
     """Rows of the pairs with the largest changes."""
-    pairs = largest_changes(frames["changes"], primary)
+    pairs = largest_changes(frames[CHANGES], primary)
     return {
         name: frame[frame["pair"].isin(pairs)] if "pair" in frame else frame
         for name, frame in frames.items()
@@ -94,10 +102,10 @@ def _largest(frames: Frames, primary: Primary) -> tuple[Frames, str]:
 
 def _first(frames: Frames, _: Primary) -> tuple[Frames, str]:
     """Rows of the first ranks."""
-    changes = frames["changes"]
+    changes = frames[CHANGES]
     return {
         **frames,
-        "changes": changes[changes["rank"].le(MOST_PAIRS).fillna(False)],
+        CHANGES: changes[changes["rank"].le(MOST_PAIRS).fillna(False)],
     }, f"the first {MOST_PAIRS} ranks are shown; the CSV file is of all"
 
 

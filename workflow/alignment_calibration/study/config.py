@@ -6,6 +6,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 import argparse
 import copy
 import graphlib
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from alignment_calibration.errors import UserError, run_cli, shorten
-from alignment_calibration.study.explain import suggest, violation
-from alignment_calibration.study.ladders import steps_of, unfit_ladders, wholes_of, with_steps
+from alignment_calibration.study.explain import followed, suggest, violation
+from alignment_calibration.study.ladders import (
+    same_checkpoint,
+    shown_pair,
+    steps_of,
+    unfit_ladders,
+    wholes_of,
+    with_steps,
+)
 from alignment_calibration.study.letters import TEMPLATES
 from alignment_calibration.study.settings import USUAL
 from alignment_calibration.study.strict_yaml import plain, read_yaml
-from alignment_calibration.study.vocabulary import PROMPTS, STAGES, prompts_of
+from alignment_calibration.study.vocabulary import (
+    METHODS,
+    PROMPTS,
+    STAGES,
+    has_metric,
+    prompts_of,
+)
 
 Config = dict[str, Any]
 
@@ -37,11 +51,16 @@ def load(files: Sequence[str | Path], overrides: Mapping[str, Any], schema: str 
     if overrides:
         merged = _merge(merged, plain(overrides, "--config"))
         sources.append("--config")
-    study = check(merged, read_yaml(schema), source=" with ".join(sources))
+    source = " with ".join(sources)
+    study = check(merged, read_yaml(schema), source)
     if study["scored"]:
         exported = Path(study["scored"], "config.yaml")
-        for problem in _not_as_scored(study, load([exported], {}, schema)):
-            raise UserError(f"{' with '.join(sources)}: {problem} {exported} (key 'scored')")
+        try:
+            as_scored = load([exported], {}, schema)
+        except UserError as error:
+            raise UserError(f"{source}: scored: {error}") from None
+        for problem in _not_as_scored(study, as_scored):
+            raise UserError(f"{source}: {problem} {exported} (key 'scored')")
     return study
 
 
@@ -65,15 +84,31 @@ def check(config: Config, schema: Mapping[str, Any], source: str) -> Config:
         raise UserError(f"{source}: {problem}")
     config["pairs"] |= wholes_of(config["ladders"])
     config["ladders"] = with_steps(config["ladders"])
-    primary = config["statistics"]["primary"]
-    for key, measured in (("metric", config["metrics"]), ("method", config["methods"])):
-        usual = getattr(USUAL, key)
-        primary.setdefault(key, usual if usual in measured else measured[0])
+    config["statistics"]["primary"] = _primary(config)
     for problem in _inconsistencies(config):
         raise UserError(f"{source}: {problem}")
     for oddity in _oddities(config):
         print(f"warning: {source}: {oddity}", file=sys.stderr)
     return config
+
+
+def _primary(config: Config) -> dict[str, str]:
+    """The primary metric and method: those that are said, else the usual ones or the first, of
+    those that go together.
+    """
+    said = config["statistics"]["primary"]
+    named = {
+        key: [said[key]] if key in said else sorted(measured, key=lambda name: name != usual)
+        for key, measured, usual in (
+            ("method", config["methods"], USUAL.method),
+            ("metric", config["metrics"], USUAL.metric),
+        )
+    }
+    both = list(itertools.product(named["method"], named["metric"]))
+    # Where none do, or a method is said that is none, `_inconsistencies` finds it.
+    fitting = (each for each in both if each[0] in METHODS and has_metric(*each))
+    method, metric = next(fitting, both[0])
+    return {"metric": metric, "method": method}
 
 
 def _inconsistencies(config: Config) -> Iterator[str]:
@@ -107,12 +142,25 @@ def _inconsistencies(config: Config) -> Iterator[str]:
     for name in config["letters"]:
         if name in TEMPLATES:
             yield f"letters.{name}: the name of a built-in template; choose another"
-    for key, name in config["statistics"]["primary"].items():
+    for metric in config["metrics"]:
+        if not any(has_metric(method, metric) for method in config["methods"]):
+            yield (
+                f"metrics: found {metric!r}, which no method of this study has; methods with it: "
+                f"{', '.join(_methods_with(metric))}"
+            )
+    primary = config["statistics"]["primary"]
+    for key, name in primary.items():
         if name not in config[f"{key}s"]:
             yield (
                 f"statistics.primary.{key}: found {name!r}, which is not among {key}s; "
                 f"allowed: {', '.join(config[f'{key}s'])}"
             )
+    if not has_metric(primary["method"], primary["metric"]):
+        yield (
+            f"statistics.primary.metric: found {primary['metric']!r}, which "
+            f"{primary['method']!r} (statistics.primary.method) does not have; methods with it: "
+            f"{', '.join(_methods_with(primary['metric']))}"
+        )
     templates = [*TEMPLATES, *config["letters"]]
     for name, task in config["tasks"].items():
         if not any(task[prompt] for prompt in prompts):
@@ -139,6 +187,26 @@ def _oddities(config: Config) -> Iterator[str]:
         first = seen.setdefault((pair["base"], pair["aligned"]), name)
         if first != name:
             yield f"pairs: {first!r} and {name!r} are the same two models"
+    for name, pair in (config["pairs"] | steps_of(config["ladders"])).items():
+        specs = [config["models"][pair[stage]] for stage in STAGES]
+        formats = [dtype_of(config, pair[stage]) for stage in STAGES]
+        known = not any("samples" in spec for spec in specs)
+        # Of one checkpoint, the format may be what the pair is for.
+        if known and len(set(formats)) > 1 and not same_checkpoint(*specs):
+            yield (
+                f"pairs: in {shown_pair(name)!r} {pair['base']!r} runs in {formats[0]} and "
+                f"{pair['aligned']!r} in {formats[1]} (keys dtype), so changes are of that too"
+            )
+
+
+def dtype_of(config: Mapping[str, Any], model: str) -> str:
+    """The number format a model is run in: its own, or the study's."""
+    dtype: str = config["models"][model].get("dtype", config["scoring"]["dtype"])
+    return dtype
+
+
+def _methods_with(metric: str) -> list[str]:
+    return [method for method in METHODS if has_metric(method, metric)]
 
 
 def _not_as_scored(study: Config, exported: Config) -> Iterator[str]:
@@ -198,8 +266,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:
 
 def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     """Put the schema's defaults where `value` (already valid) has no entry."""
-    if "$ref" in schema:
-        schema = {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    schema = followed(schema, root)
     if not isinstance(value, dict):
         return
     if "if" in schema:  # a choice by the keys that are there
@@ -218,8 +285,8 @@ def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any
 def main() -> None:
     """Check config files and say where they are wrong.
 
-    Snakemake reads the files of --configfile itself, before the workflow can, and names no line
-    of a YAML error.
+    Under a profile without `logger: alignment-calibration` Snakemake reads the files of
+    --configfile before anything of the workflow can, and names no line of a YAML error.
     """
     parser = argparse.ArgumentParser(
         prog="alignment_calibration.study.config", description=main.__doc__

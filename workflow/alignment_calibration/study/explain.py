@@ -4,6 +4,7 @@ Imported while Snakemake parses the workflow, so nothing heavy may be imported h
 """
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """The first violation of a schema: the key's path, what was found there, what is allowed."""
     errors = _Validator(schema).iter_errors(value)
     first = min(errors, key=lambda error: list(map(str, error.path)), default=None)
-    return None if first is None else _explain(_most_specific(first))
+    return None if first is None else _explain(_most_specific(first), schema)
 
 
 def _is_integer(checker: jsonschema.TypeChecker, value: Any) -> bool:
@@ -51,8 +52,15 @@ def _most_specific(error: jsonschema.ValidationError) -> jsonschema.ValidationEr
     return error
 
 
-def _explain(error: jsonschema.ValidationError) -> str:
-    """One line for one violation of the schema."""
+def followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the schema `root`, with what it refers to."""
+    if "$ref" not in schema:
+        return schema
+    return {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+
+
+def _explain(error: jsonschema.ValidationError, root: Mapping[str, Any]) -> str:
+    """One line for one violation of the schema `root`."""
     where = ".".join(map(str, error.absolute_path)) or "top level"
     found: Any = error.instance
     wanted: Any = error.validator_value
@@ -74,9 +82,9 @@ def _explain(error: jsonschema.ValidationError) -> str:
             number = "exactly one" if error.validator == "oneOf" else "at least one"
             return f"{where}: found {joined}; needs {number} of {keys}"
         case "oneOf" | "anyOf":
-            allowed = " or ".join(_allowed(part) for part in wanted)
+            allowed = " or ".join(_allowed(followed(part, root)) for part in wanted)
         case "minItems" | "minProperties":
-            allowed = f"at least {wanted} entry"
+            allowed = f"at least {wanted} {'entry' if wanted == 1 else 'entries'}"
         case "uniqueItems":
             allowed = "each entry only once"
         case _:
@@ -86,12 +94,12 @@ def _explain(error: jsonschema.ValidationError) -> str:
 
 def _allowed(schema: Mapping[str, Any]) -> str:
     """A value's schema in words."""
-    if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
-    if "const" in schema:
-        return str(schema["const"])
     if "title" in schema:  # says in words what the pattern says in signs
         return str(schema["title"])
+    if "enum" in schema:
+        return ", ".join(map(_word, schema["enum"]))
+    if "const" in schema:
+        return _word(schema["const"])
     kinds = schema.get("type", "value")
     names = {"object": "mapping", "array": "list", "string": "text"}
     words = " or ".join(
@@ -109,6 +117,11 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     }
     bounds = [f"{sign} {schema[key]}" for key, sign in limits.items() if key in schema]
     return " ".join([words, " and ".join(bounds)]).strip()
+
+
+def _word(value: Any) -> str:
+    """An allowed value as one writes it in YAML."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def suggest(word: str, known: Mapping[str, Any]) -> str:

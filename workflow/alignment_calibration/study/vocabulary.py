@@ -113,6 +113,21 @@ METHODS: Final = {
 }
 
 
+#: Metrics of the probability that the listed letters have: those that are `letters_only` in the
+#: registry of metrics, which is too heavy for whoever parses the workflow.
+LETTERS_ONLY: Final = frozenset({"letter_mass"})
+
+
+def lists_letters(method: str) -> bool:
+    """Whether a method reads the letters of listed options."""
+    return PROMPTS[METHODS[method].prompt] == CHOICE
+
+
+def has_metric(method: str, metric: str) -> bool:
+    """Whether there is such a metric under a method."""
+    return metric not in LETTERS_ONLY or lists_letters(method)
+
+
 def can_be_read(method: str, has_tokens: bool) -> bool:
     """Whether a method can read a cell of whose options the tokens, or only sums, are known."""
     return has_tokens or not READINGS[METHODS[method].reading].per_token
