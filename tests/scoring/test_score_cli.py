@@ -258,6 +258,28 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     assert read_logits(receipt(folder, "many"), identity_of(folder, "many")).num_rows == 120
 
 
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPUs that can be leased and that torch cannot use."""
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "gpu-a,gpu-b")
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "leases"))
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.delenv(name)
+    for backend in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(backend, "is_available", lambda: False)
+
+
+def test_gpus_are_not_held_for_a_cpu(folder, score_here, two_gpus, capsys):
+    with pytest.raises(UserError, match=r"^gpu-a: .* `scoring: {device: cpu}`") as caught:
+        score_here("few", device="auto")
+    assert len(str(caught.value).splitlines()) == 1
+    assert not logits(folder, "few").exists()
+    score_here("few", device="cpu")  # leases nothing
+    assert re.search(r"^m/few/choice: loading .* on cpu$", capsys.readouterr().err, re.M)
+    assert logits(folder, "few").exists()
+
+
 def test_the_start_of_a_job_counts_for_its_first_cell_alone(folder, score_here):
     """So that seconds and start-up seconds of all cells add up to the hours of a study."""
 
