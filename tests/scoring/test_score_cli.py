@@ -31,6 +31,7 @@ from alignment_calibration.scoring import command as score_module
 from alignment_calibration.scoring import compiled
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.process import Progress, peak_memory
+from alignment_calibration.scoring.scorer import UnsupportedModelError
 from alignment_calibration.scoring.tree import TreeScorer
 
 ROOT = Path(__file__).parents[2]
@@ -468,8 +469,13 @@ def failing(error: BaseException) -> Callable[..., Any]:
         MemoryError(),
         RuntimeError("std::bad_alloc"),
         KeyboardInterrupt(),
+        ValueError("a mask of the wrong shape"),
+        TypeError("forward() got an unexpected keyword"),
+        AttributeError("no cache_position"),
+        AssertionError(),
+        UnsupportedModelError("it has layers that see later tokens"),
     ],
-    ids=["index", "cuda", "memory", "bad_alloc", "ctrl-c"],
+    ids=lambda error: type(error).__name__,
 )
 def test_a_fault_of_the_forward_pass_is_a_line_that_names_the_cell(
     folder, score_here, monkeypatch, error
