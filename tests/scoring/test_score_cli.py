@@ -1,6 +1,7 @@
 """The command `python -m alignment_calibration.scoring` on a tiny checkpoint."""
 
 import dataclasses
+import gc
 import io
 import json
 import os
@@ -28,7 +29,7 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import expected_identity, read_logits, write_logits
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import command as score_module
-from alignment_calibration.scoring import compiled
+from alignment_calibration.scoring import compiled, lease
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.process import Progress, peak_memory
 from alignment_calibration.scoring.scorer import UnsupportedModelError
@@ -279,6 +280,14 @@ def test_gpus_are_not_held_for_a_cpu(folder, score_here, two_gpus, capsys):
     score_here("few", device="cpu")  # leases nothing
     assert re.search(r"^m/few/choice: loading .* on cpu$", capsys.readouterr().err, re.M)
     assert logits(folder, "few").exists()
+
+
+def test_a_gpu_stays_leased_until_the_process_is_gone(folder, score_here, two_gpus, monkeypatch):
+    """What it has on the GPU goes after all its code has come to an end."""
+    monkeypatch.setattr(score_module, "_device", lambda name, leased: torch.device("cpu"))
+    score_here("few", device="auto")
+    gc.collect()
+    assert [(row["what"], row["state"]) for row in lease.status()] == [("gpu-a", "held")]
 
 
 def test_the_start_of_a_job_counts_for_its_first_cell_alone(folder, score_here):

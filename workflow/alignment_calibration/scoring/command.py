@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -150,7 +151,9 @@ def _score(
     # Compute nodes often have no network, and the files are all here.
     os.environ["HF_HUB_OFFLINE"] = "1"
     gpus = 0 if arguments.device in ("cpu", "mps") else model["spec"].get("gpus", 1)
-    with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
+    with faults_of(cells[0].name):
+        # Never unwound: the GPUs are others' when this process has let go of all it has on them.
+        leased = lease(gpus, cells[0].name, ExitStack())
         show_only(leased)
         device = _device(arguments.device, leased)
         print(f"{cells[0].name}: loading {model['path']} on {device}", file=sys.stderr, flush=True)

@@ -101,7 +101,8 @@ def compiled_where_it_pays(scorer: Scorer, tables: Sequence["pa.Table"]) -> Scor
 
     Args:
         scorer: of a model that has passed its trial.
-        tables: rows of the QUESTIONS contract, of all that the job has to score.
+        tables: rows of the QUESTIONS contract, of all that the job has still to score: without the
+            cells of before, a job that starts again may decide otherwise.
     """
     if not isinstance(scorer, TreeScorer) or scorer.device.type != "cuda":
         return scorer
