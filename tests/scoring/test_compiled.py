@@ -105,11 +105,14 @@ def wrong(graph: Graph) -> Callable[..., Any]:
     return scaled
 
 
-def raising(graph: Graph) -> Callable[..., Any]:
-    def raised(*inputs: Any) -> Any:
-        raise RuntimeError("a kernel does not start")
+def raising(error: Exception) -> Callable[[Graph], Callable[..., Any]]:
+    def made(graph: Graph) -> Callable[..., Any]:
+        def raised(*inputs: Any) -> Any:
+            raise error
 
-    return raised
+        return raised
+
+    return made
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,10 @@ def raising(graph: Graph) -> Callable[..., Any]:
     [
         (failing, "no compiler on this machine"),
         (wrong, "differ by up to"),
-        (raising, "a kernel does not start"),
+        (raising(RuntimeError("a kernel does not start")), "a kernel does not start"),
+        (raising(torch.OutOfMemoryError("CUDA out of memory")), "one token at a time"),
+        (raising(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")), "one token at a time"),
+        (raising(MemoryError("no buffer")), "out of memory (no buffer)"),
     ],
 )
 def test_layers_that_cannot_be_compiled_or_compute_wrongly_are_left_as_they_are(
@@ -130,9 +136,11 @@ def test_layers_that_cannot_be_compiled_or_compute_wrongly_are_left_as_they_are(
         scorer = compiled(TreeScorer(model, CPU, 70))
         found = scorer.score(requests, ignore)
     assert not scorer.compiled
+    assert scorer.token_budget == 70
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
-    (said,) = said_by(caplog)
+    *halvings, said = said_by(caplog)
     assert reason in said
+    assert all("token budget" in line for line in halvings)
     assert len(said.splitlines()) == 1
 
 

@@ -1,5 +1,6 @@
 """Leases of GPUs, tried with real processes on injected GPUs."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -21,9 +22,11 @@ PACKAGE = Path(lease.__file__).parents[2]
 # Notes when it got its GPUs and when it let them go, on the clock that all processes share.
 JOB = """
 import sys, time
+from contextlib import ExitStack
 from alignment_calibration.scoring.lease import lease
 gpus, seconds, notes, name = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], sys.argv[4]
-with lease(gpus, name) as devices:
+with ExitStack() as held:
+    devices = lease(gpus, name, held)
     start = time.monotonic()
     with open(f"{notes}/{name}.start", "w") as stream:
         stream.write(f"{start} {','.join(devices)}")
@@ -31,6 +34,13 @@ with lease(gpus, name) as devices:
     with open(f"{notes}/{name}.end", "w") as stream:
         stream.write(str(time.monotonic()))
 """
+
+
+@contextlib.contextmanager
+def leased(gpus: int, holder: str = "this job") -> Iterator[tuple[str, ...]]:
+    """GPUs for the length of a block."""
+    with contextlib.ExitStack() as held:
+        yield lease.lease(gpus, holder, held)
 
 
 class Jobs:
@@ -185,7 +195,7 @@ def test_a_machine_without_gpus_leases_nothing(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "")
-    with lease.lease(2) as devices:
+    with leased(2) as devices:
         assert devices == ()
     assert not (tmp_path / "leases").exists()
 
@@ -194,11 +204,11 @@ def test_parts_of_a_split_gpu_are_leased_by_name_and_one_at_a_time(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "MIG-a,MIG-b,GPU-c")
-    with lease.lease(1) as one, lease.lease(1) as two:
+    with leased(1) as one, leased(1) as two:
         assert (one, two) == (("MIG-a",), ("MIG-b",))
     with (
         pytest.raises(UserError, match=r"needs 2 whole GPUs, .* offers 1"),
-        lease.lease(2),
+        leased(2),
     ):
         pass
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")  # of the parts, or the second GPU?
@@ -212,7 +222,7 @@ def test_parts_of_a_split_gpu_are_leased_by_name_and_one_at_a_time(
 
 
 def test_a_job_on_the_cpu_waits_for_nobody(jobs: Jobs) -> None:
-    with lease.lease(4):
+    with leased(4):
         jobs.start("cpu", gpus=0, seconds=0)
         jobs.wait()
     assert jobs.started("cpu")[1] == [""]
@@ -250,7 +260,7 @@ def test_gpus_that_cannot_be_listed_are_not_taken_for_none(
     nvidia_smi(lines)
     with (
         pytest.raises(UserError, match=rf"nvidia-smi -L: .*{said}.* ALIGNMENT_CALIBRATION_GPUS="),
-        lease.lease(1),
+        leased(1),
     ):
         pass
 
@@ -285,7 +295,7 @@ def test_cuda_counts_gpus_as_leases_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_gpus_than_there_are_is_an_error(jobs: Jobs) -> None:
     with (
         pytest.raises(UserError, match=r"llama: needs 5 GPUs, .* offers 4"),
-        lease.lease(5, "llama"),
+        leased(5, "llama"),
     ):
         pass
 
@@ -326,14 +336,14 @@ GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-77aa0b9e-0000-1111-2222-333344445555)
 
 
 def test_other_users_may_join(jobs: Jobs, tmp_path: Path) -> None:
-    with lease.lease(1):
+    with leased(1):
         folder = tmp_path / "leases"
         assert folder.stat().st_mode & 0o7777 == 0o1777
         assert {path.stat().st_mode & 0o666 for path in folder.iterdir()} == {0o666}
 
 
 def test_a_lease_is_not_kept_by_programs_the_job_started(jobs: Jobs) -> None:
-    with lease.lease(4):
+    with leased(4):
         child = subprocess.Popen(["sleep", "1000"], close_fds=False)
     try:
         assert {row["state"] for row in lease.status()} == {"free"}
@@ -343,11 +353,11 @@ def test_a_lease_is_not_kept_by_programs_the_job_started(jobs: Jobs) -> None:
 
 
 def test_a_removed_lease_file_does_not_break_the_queue(jobs: Jobs, tmp_path: Path) -> None:
-    with lease.lease(4):
+    with leased(4):
         pass
     for path in (tmp_path / "leases").iterdir():
         path.unlink()
-    with lease.lease(4, "again"):
+    with leased(4, "again"):
         assert [row["for"] for row in lease.status()] == ["again"] * 4
 
 
@@ -384,7 +394,7 @@ def test_an_unusable_folder_is_an_error(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "file" / "leases"))
-    with pytest.raises(UserError, match="ALIGNMENT_CALIBRATION_LEASES"), lease.lease(1):
+    with pytest.raises(UserError, match="ALIGNMENT_CALIBRATION_LEASES"), leased(1):
         pass
 
 
@@ -432,7 +442,7 @@ def leased_by_somebody() -> tuple[int, str, str]:
 
 
 def _lease_and_look() -> None:
-    with lease.lease(1) as devices:
+    with leased(1) as devices:
         print(*devices, [row["state"] for row in lease.status()])
 
 
@@ -468,7 +478,7 @@ def test_what_is_no_ticket_is_left_alone(
     precious.write_text("a year's work")
     plant(shared / name, kind, precious)
     before = os.lstat(shared / name)
-    with lease.lease(1) as devices:
+    with leased(1) as devices:
         assert devices == ("gpu-a",)
         assert [row["state"] for row in lease.status()] == ["held"]
     assert os.path.samestat(before, os.lstat(shared / name))
@@ -483,7 +493,7 @@ def test_what_is_no_plain_file_is_refused(shared: Path, name: str, kind: str) ->
     precious.write_text("a year's work")
     plant(shared / name, kind, precious)
     refusal = rf"{shared / name}: GPU leases cannot be kept there"
-    with pytest.raises(UserError, match=refusal), lease.lease(1):
+    with pytest.raises(UserError, match=refusal), leased(1):
         pass
     with pytest.raises(UserError, match=refusal):
         lease.status()
@@ -493,7 +503,7 @@ def test_what_is_no_plain_file_is_refused(shared: Path, name: str, kind: str) ->
 @pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
 def test_a_device_is_refused(shared: Path) -> None:
     os.mknod(shared / "queue", 0o20666, os.makedev(1, 5))  # /dev/zero, which never ends
-    with pytest.raises(UserError, match="not a plain file"), lease.lease(1):
+    with pytest.raises(UserError, match="not a plain file"), leased(1):
         pass
 
 
@@ -528,7 +538,7 @@ def test_a_held_ticket_may_say_anything(shared: Path, note: str) -> None:
     ticket.write_text(note)
     with open(ticket) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with lease.lease(1) as devices:
+        with leased(1) as devices:
             assert devices == ("gpu-a",)
             rows = lease.status()
     assert [row["state"] for row in rows] == ["held", "waits"]
@@ -542,8 +552,8 @@ def test_who_waits_for_another_says_so(jobs: Jobs, tmp_path: Path) -> None:
     ticket = tmp_path / "leases" / "ticket-000000001"
     ticket.write_text(json.dumps({"wants": ["gpu-a"]}))
     queue = tmp_path / "leases" / "queue"
-    program = "import sys; from alignment_calibration.scoring import lease\n"
-    program += "lease.PATIENCE_SECONDS = 0.1\nwith lease.lease(1): print('leased')"
+    program = "from contextlib import ExitStack; from alignment_calibration.scoring import lease\n"
+    program += "lease.PATIENCE_SECONDS = 0.1; lease.lease(1, 'job', ExitStack()); print('leased')"
     with open(ticket) as held, open(queue, "w") as all_held:
         fcntl.flock(held, fcntl.LOCK_EX)
         fcntl.flock(all_held, fcntl.LOCK_EX)
@@ -573,7 +583,7 @@ def test_a_folder_that_is_a_link_is_refused(
         (elsewhere / "ticket-000000001").write_text("a year's work")
     (tmp_path / "link").symlink_to(elsewhere)
     monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "link"))
-    with pytest.raises(UserError, match="link: GPU leases cannot be kept there"), lease.lease(1):
+    with pytest.raises(UserError, match="link: GPU leases cannot be kept there"), leased(1):
         pass
     with pytest.raises(UserError, match="link: GPU leases cannot be kept there"):
         lease.status()
@@ -597,8 +607,8 @@ def test_another_users_folder_needs_the_sticky_bit(shared: Path, mode: int, usab
 def test_ones_own_folder_may_be_private_or_sticky_but_not_open_to_all(shared: Path) -> None:
     for mode in (0o700, 0o775, 0o1777):
         shared.chmod(mode)
-        with lease.lease(1) as devices:
+        with leased(1) as devices:
             assert devices == ("gpu-a",)
     shared.chmod(0o777)
-    with pytest.raises(UserError, match=r"chmod \+t"), lease.lease(1):
+    with pytest.raises(UserError, match=r"chmod \+t"), leased(1):
         pass

@@ -82,3 +82,18 @@ def test_a_checkpoint_of_which_layers_are_left_over_is_refused(
     assert asked["max_memory"] == {0: 3_000_000, 1: 3_000_000}
     model.hf_device_map["lm_head"] = 1
     assert load_checkpoint(CHECKPOINT, "float32", torch.device("cuda"), gpus=2).model is model
+
+
+@pytest.mark.parametrize(("gpus", "said"), [(2, []), (4, ["on 2 of the 4 GPUs"])])
+def test_gpus_that_got_no_layers_are_told_of(
+    gpus: int, said: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(CHECKPOINT)
+    model.lm_head = torch.nn.Linear(1, 1, device="meta")  # as if on another GPU
+    loaded = (model, {"missing_keys": [], "unexpected_keys": []})
+    monkeypatch.setattr(load, "free_memory", lambda device, gpus: dict.fromkeys(range(gpus), 10**9))
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **given: loaded)
+    load_checkpoint(CHECKPOINT, "float32", torch.device("cuda"), gpus=gpus)
+    told = [record.getMessage() for record in caplog.records if record.name == load.__name__]
+    assert len(told) == len(said)
+    assert all(part in line for part, line in zip(said, told, strict=True))

@@ -1,6 +1,7 @@
 """Layers spread over GPUs, on ones that are not there: what is waited for, and when all is done."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,14 +24,18 @@ FIRST = torch.device("cuda", 0)
 LAYERS = 4
 
 
-def spread(model: Any, number: int, gpus: Gpus) -> None:
+def spread(
+    model: Any, number: int, gpus: Gpus, layers_on: Callable[[int], int] | None = None
+) -> None:
     """Put a model on so many GPUs as accelerate does, its hooks included; within `gpus`.
 
-    Layers in order, what comes after them on the last, where the small module that makes angles of
-    positions ends as well; an output layer that shares the embeddings' weights where these are.
+    Layers in order, or each on the GPU that `layers_on` says; what comes after them on the last,
+    where the small module that makes angles of positions ends as well; an output layer that shares
+    the embeddings' weights where these are.
     """
     layers = next(part for part in model.modules() if isinstance(part, torch.nn.ModuleList))
-    place_of = {layer: place * number // len(layers) for place, layer in enumerate(layers)}
+    layers_on = layers_on or (lambda place: place * number // len(layers))
+    place_of = {layer: layers_on(place) for place, layer in enumerate(layers)}
     within = {part for layer in layers for part in layer.modules()} - set(layers)
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     tied = {head} if head.weight is embeddings.weight else set()
@@ -97,6 +102,18 @@ def test_two_gpus_give_the_numbers_of_one_device(architecture, requests, gpus):
     assert largest_difference(found, wanted) < 1e-5
     assert gpus.waits == 0
     assert len(gpus.busy) == 2
+
+
+def test_layers_that_all_lie_on_another_gpu_than_the_embeddings(requests, gpus):
+    """Their list is on one GPU, and nobody calls it."""
+    model = llama()
+    wanted = TreeScorer(model, CPU, 100).score(requests, ignore)
+    with gpus:
+        spread(model, 2, gpus, layers_on=lambda place: 1)
+        line_up(model)
+        found = TreeScorer(model, FIRST, 100).score(requests, ignore)
+    assert largest_difference(found, wanted) < 1e-5
+    assert gpus.waits == 0
 
 
 def test_plain_batches_wait_as_often_for_many_requests_as_for_few(gpus):

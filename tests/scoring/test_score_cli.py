@@ -1,6 +1,7 @@
 """The command `python -m alignment_calibration.scoring` on a tiny checkpoint."""
 
 import dataclasses
+import gc
 import io
 import json
 import os
@@ -28,9 +29,10 @@ from alignment_calibration.errors import UserError
 from alignment_calibration.files.logits import expected_identity, read_logits, write_logits
 from alignment_calibration.files.parquet import read_parquet, write_parquet
 from alignment_calibration.scoring import command as score_module
-from alignment_calibration.scoring import compiled
+from alignment_calibration.scoring import compiled, lease
 from alignment_calibration.scoring.backends import AUTO, BACKENDS, choose, identity_settings
 from alignment_calibration.scoring.process import Progress, peak_memory
+from alignment_calibration.scoring.scorer import UnsupportedModelError
 from alignment_calibration.scoring.tree import TreeScorer
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +260,36 @@ def test_one_process_fills_the_stale_cells_and_leaves_the_others(folder, score_h
     assert read_logits(receipt(folder, "many"), identity_of(folder, "many")).num_rows == 120
 
 
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPUs that can be leased and that torch cannot use."""
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_GPUS", "gpu-a,gpu-b")
+    monkeypatch.setenv("ALIGNMENT_CALIBRATION_LEASES", str(tmp_path / "leases"))
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.delenv(name)
+    for backend in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(backend, "is_available", lambda: False)
+
+
+def test_gpus_are_not_held_for_a_cpu(folder, score_here, two_gpus, capsys):
+    with pytest.raises(UserError, match=r"^gpu-a: .* `scoring: {device: cpu}`") as caught:
+        score_here("few", device="auto")
+    assert len(str(caught.value).splitlines()) == 1
+    assert not logits(folder, "few").exists()
+    score_here("few", device="cpu")  # leases nothing
+    assert re.search(r"^m/few/choice: loading .* on cpu$", capsys.readouterr().err, re.M)
+    assert logits(folder, "few").exists()
+
+
+def test_a_gpu_stays_leased_until_the_process_is_gone(folder, score_here, two_gpus, monkeypatch):
+    """What it has on the GPU goes after all its code has come to an end."""
+    monkeypatch.setattr(score_module, "_device", lambda name, leased: torch.device("cpu"))
+    score_here("few", device="auto")
+    gc.collect()
+    assert [(row["what"], row["state"]) for row in lease.status()] == [("gpu-a", "held")]
+
+
 def test_the_start_of_a_job_counts_for_its_first_cell_alone(folder, score_here):
     """So that seconds and start-up seconds of all cells add up to the hours of a study."""
 
@@ -446,8 +478,13 @@ def failing(error: BaseException) -> Callable[..., Any]:
         MemoryError(),
         RuntimeError("std::bad_alloc"),
         KeyboardInterrupt(),
+        ValueError("a mask of the wrong shape"),
+        TypeError("forward() got an unexpected keyword"),
+        AttributeError("no cache_position"),
+        AssertionError(),
+        UnsupportedModelError("it has layers that see later tokens"),
     ],
-    ids=["index", "cuda", "memory", "bad_alloc", "ctrl-c"],
+    ids=lambda error: type(error).__name__,
 )
 def test_a_fault_of_the_forward_pass_is_a_line_that_names_the_cell(
     folder, score_here, monkeypatch, error

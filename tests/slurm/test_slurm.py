@@ -42,9 +42,6 @@ class Cluster:
         variables = environment(
             SLURM_CONF=configuration,
             TEST_SLURM_CONF=configuration,
-            # The GPUs that a job sees, by number: what it leases of them is in its log.
-            ALIGNMENT_CALIBRATION_GPUS="gpu0,gpu1,gpu2,gpu3",
-            ALIGNMENT_CALIBRATION_LEASES=str(self.folder / "leases"),
         )
         return {**variables, "PATH": f"{HERE}{os.pathsep}{variables['PATH']}"}
 
@@ -114,6 +111,9 @@ TASKS = {
     "words": {"continuation": "demo_words", "choice": "demo_words_choice", "limit": 8},
 }
 
+#: SLURM counts GPUs and torch finds none, on which a job would end.
+CPU = {"device": "cpu"}
+
 #: What this cluster wants in place of the profile's section on the site.
 SITE = [
     "--default-resources", "slurm_partition=cpu", "mem_mb=1000", "runtime=10",
@@ -136,7 +136,7 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
     for name in ("local", "remote"):
         (tmp_path / name).mkdir()
     local, remote = (
-        Study.reduced(tmp_path / name, TASKS, scoring={"load_once": False})
+        Study.reduced(tmp_path / name, TASKS, scoring={"load_once": False} | CPU)
         for name in ("local", "remote")
     )
     undisturbed = local.run()
@@ -175,7 +175,7 @@ def test_a_run_through_slurm_survives_cancelled_jobs_and_a_killed_snakemake(
 def test_a_job_per_model_or_part_scores_all_its_cells(
     parts: int, cluster: Cluster, tmp_path: Path
 ) -> None:
-    study = Study.reduced(tmp_path, TASKS, scoring={"parts": parts})
+    study = Study.reduced(tmp_path, TASKS, scoring={"parts": parts} | CPU)
     cluster.devices.clear()
     log = tmp_path / "run.log"
     run = submit(study, cluster, log)

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -27,6 +28,7 @@ from alignment_calibration.scoring.process import die_with, faults_of, output_to
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import torch
 
     from alignment_calibration.scoring.load import Checkpoint
 
@@ -149,10 +151,13 @@ def _score(
     # Compute nodes often have no network, and the files are all here.
     os.environ["HF_HUB_OFFLINE"] = "1"
     gpus = 0 if arguments.device in ("cpu", "mps") else model["spec"].get("gpus", 1)
-    with faults_of(cells[0].name), lease(gpus, holder=cells[0].name) as leased:
+    with faults_of(cells[0].name):
+        # Never unwound: the GPUs are others' when this process has let go of all it has on them.
+        leased = lease(gpus, cells[0].name, ExitStack())
         show_only(leased)
-        print(f"{cells[0].name}: loading {model['path']}", file=sys.stderr, flush=True)
-        checkpoint = _load(model, arguments, gpus, leased)
+        device = _device(arguments.device, leased)
+        print(f"{cells[0].name}: loading {model['path']} on {device}", file=sys.stderr, flush=True)
+        checkpoint = _load(model, arguments, gpus, device)
         backend, scorer = choose(
             checkpoint.model, checkpoint.device, arguments.token_budget, arguments.backend
         )
@@ -178,20 +183,38 @@ def _questions(table: "pa.Table") -> int:
     return len(table["question_id"].unique())
 
 
-def _load(
-    model: dict[str, Any], arguments: argparse.Namespace, gpus: int, leased: Sequence[str]
-) -> "Checkpoint":
-    """Load the checkpoint onto the device; only now is torch imported."""
+def _device(name: str, leased: Sequence[str]) -> "torch.device":
+    """The device to score on; only now is torch imported.
+
+    Raises:
+        UserError: if that is none of the GPUs which are leased, or a GPU that is not.
+    """
     import torch
 
-    from alignment_calibration.scoring.load import load_checkpoint, resolve_device
+    from alignment_calibration.scoring.load import resolve_device
 
-    device = resolve_device(arguments.device)
+    device = resolve_device(name)
     if device.type == "cuda" and not leased:  # all jobs of this machine would meet on the first
         raise UserError(
             "torch sees a GPU that nvidia-smi does not list, so that it cannot be leased; name "
             "those of this machine, as in `export ALIGNMENT_CALIBRATION_GPUS=0,1`"
         )
+    if leased and device.type != "cuda":  # days of work for a CPU, while nobody gets the GPUs
+        raise UserError(
+            f"{', '.join(leased)}: leased, but torch {torch.__version__} cannot use GPUs here (the "
+            "driver too old for it, or a build for CPUs?); `scoring: {device: cpu}` scores without"
+        )
+    return device
+
+
+def _load(
+    model: dict[str, Any], arguments: argparse.Namespace, gpus: int, device: "torch.device"
+) -> "Checkpoint":
+    """Load the checkpoint onto the device."""
+    import torch
+
+    from alignment_calibration.scoring.load import load_checkpoint
+
     if device.type == "cpu":
         # Snakemake sets OMP_NUM_THREADS to the threads of the rule, which is 1.
         torch.set_num_threads(arguments.threads or os.cpu_count() or 1)

@@ -16,10 +16,11 @@ from torch._dynamo.exc import TorchDynamoException
 from torch.fx.experimental import _config as symbols
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from alignment_calibration.errors import one_line
+from alignment_calibration.errors import memory_message, one_line
 from alignment_calibration.inputs.sizes import BYTES_PER_TOKEN
 from alignment_calibration.scoring.attention import Kept
 from alignment_calibration.scoring.head import with_forward
+from alignment_calibration.scoring.memory import free_unused, is_out_of_memory
 from alignment_calibration.scoring.parts import work_of
 from alignment_calibration.scoring.scorer import Scorer
 from alignment_calibration.scoring.tree import TreeScorer
@@ -100,7 +101,8 @@ def compiled_where_it_pays(scorer: Scorer, tables: Sequence["pa.Table"]) -> Scor
 
     Args:
         scorer: of a model that has passed its trial.
-        tables: rows of the QUESTIONS contract, of all that the job has to score.
+        tables: rows of the QUESTIONS contract, of all that the job has still to score: without the
+            cells of before, a job that starts again may decide otherwise.
     """
     if not isinstance(scorer, TreeScorer) or scorer.device.type != "cuda":
         return scorer
@@ -111,7 +113,8 @@ def compiled_where_it_pays(scorer: Scorer, tables: Sequence["pa.Table"]) -> Scor
 
 def compiled(scorer: TreeScorer) -> TreeScorer:
     """A scorer with compiled layers, which have passed the trial that the scorer has; if they
-    cannot be compiled, or do not pass, one without, and a line in the log."""
+    cannot be compiled, be it for want of memory, or do not pass, one without, and a line in the
+    log."""
     forwards: Forwards = {}
 
     def tried(model: Any, device: torch.device, token_budget: int) -> Scorer:
@@ -119,10 +122,17 @@ def compiled(scorer: TreeScorer) -> TreeScorer:
             forwards[layer] = torch.compile(layer.forward, dynamic=True)
         return CompiledTreeScorer(model, device, token_budget, forwards)
 
-    # Windows are for attention, which is outside the graphs; but these would be made for each.
-    if fault := fault_of(
-        tried, scorer.model, scorer.device, same_numbers=True, cross_windows=False
-    ):
+    try:
+        # Windows are for attention, which is outside the graphs; but these would be made for each.
+        fault = fault_of(tried, scorer.model, scorer.device, same_numbers=True, cross_windows=False)
+    except Exception as error:  # a compiler tries kernels in memory that scoring can do without
+        if not is_out_of_memory(error):
+            raise
+        fault = memory_message(error)
+    if fault:
+        forwards.clear()
+        torch._dynamo.reset()
+        free_unused()
         _say_not_compiled(scorer.model, fault)
         return scorer
     return CompiledTreeScorer(scorer.model, scorer.device, scorer.token_budget, forwards)

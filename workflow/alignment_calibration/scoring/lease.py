@@ -53,16 +53,17 @@ class Gpu:
     device: str
 
 
-@contextlib.contextmanager
-def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
-    """Hold `gpus` GPUs for the length of the block; wait in the queue until they are free.
+def lease(gpus: int, holder: str, held: contextlib.ExitStack) -> tuple[str, ...]:
+    """Take `gpus` GPUs, having waited in the queue until they are free.
 
-    Nothing is set in this process: give the yielded names to `show_only` before torch is imported.
-    A machine without GPUs leases nothing and yields an empty tuple.
+    Nothing is set in this process: give the returned names to `show_only` before torch is imported.
+    A machine without GPUs leases nothing and gives an empty tuple.
 
     Args:
         gpus: how many.
         holder: what the GPUs are held for, shown to people.
+        held: gives the GPUs back when it is unwound; without that, the kernel does when this
+            process is gone, and with it all that it had on them.
 
     Raises:
         UserError: if fewer GPUs are visible than asked for, if they cannot be listed, or if the
@@ -70,24 +71,21 @@ def lease(gpus: int, holder: str = "") -> Iterator[tuple[str, ...]]:
     """
     visible = visible_gpus() if gpus else []
     if not visible:
-        yield ()
-        return
+        return ()
     # Of the parts of split GPUs CUDA shows a process only one.
     usable = [gpu for gpu in visible if gpus == 1 or not _is_part(gpu.uuid)]
     if gpus > len(usable):
         whole = "" if len(usable) == len(visible) else " whole"
         raise UserError(
-            f"{holder or 'this job'}: needs {gpus}{whole} GPUs, but this machine or its scheduler "
+            f"{holder}: needs {gpus}{whole} GPUs, but this machine or its scheduler "
             f"offers {len(usable)} ({', '.join(gpu.device for gpu in visible)})"
         )
-    with contextlib.ExitStack() as held:
-        with _usable_folder() as folder:
-            leased = _wait_for(gpus, usable, folder, holder, held)
-        yield tuple(gpu.device for gpu in leased)
+    with _usable_folder() as folder:
+        return tuple(gpu.device for gpu in _wait_for(gpus, usable, folder, holder, held))
 
 
 def show_only(devices: Sequence[str]) -> None:
-    """Let torch see these GPUs alone, by the names that `lease` yields; none are no restriction."""
+    """Let torch see these GPUs alone, by the names that `lease` gives; none are no restriction."""
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         # By itself CUDA counts the fastest first, and nvidia-smi, which leases go by, by slots.

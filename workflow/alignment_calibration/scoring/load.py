@@ -1,5 +1,6 @@
 """Loading of a checkpoint: safetensors weights and tokenizer, from a local folder."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from transformers.utils.logging import disable_progress_bar
 from alignment_calibration.errors import UserError, one_line
 from alignment_calibration.files.atomic import read_json
 from alignment_calibration.inputs.sizes import local_size
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,15 @@ def load_checkpoint(
         raise UserError(
             f"{folder}: the tokenizer has ids up to {last}, the model {embedded} embeddings; "
             "they do not belong together"
+        )
+    used = len({weight.device for weight in model.parameters()})
+    if memory and used < gpus:
+        _LOGGER.warning(
+            "%s: its layers came to lie on %d of the %d GPUs that it was given, and the others "
+            "idle; lower the model's `gpus`",
+            folder,
+            used,
+            gpus,
         )
     if len(memory) > 1:
         from alignment_calibration.scoring.pipeline import line_up

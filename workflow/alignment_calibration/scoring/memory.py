@@ -89,7 +89,7 @@ def fitting_budget(held: Footprint, free: int) -> int:
     return min(_MOST, max(_LEAST, fits))
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether torch ran out of memory, of a GPU or of the machine."""
     return isinstance(error, torch.OutOfMemoryError) or lacks_memory(error)
 
@@ -103,7 +103,12 @@ def halved(token_budget: int) -> int:
     if token_budget == 1:
         raise MemoryError("even with one token at a time")
     _LOGGER.warning("out of memory: goes on with a token budget of %d", token_budget // 2)
+    free_unused()
+    return token_budget // 2
+
+
+def free_unused() -> None:
+    """Free what is not in use, on GPUs too, for tensors of other sizes."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return token_budget // 2

@@ -39,9 +39,10 @@ def line_up(model: Any) -> None:
 
 
 def _stations(module: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, torch.device | None]]:
-    """The largest parts of a model that are on one device, or have no weights at all."""
+    """The largest parts of a model that are called, and on one device or without any weights."""
     devices = {weight.device for weight in module.parameters()}
-    if len(devices) < 2:
+    called = type(module).forward is not torch.nn.Module.forward  # a list of layers is not
+    if called and len(devices) < 2:
         yield module, devices.pop() if devices else None
         return
     for child in module.children():

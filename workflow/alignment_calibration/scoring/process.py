@@ -62,7 +62,7 @@ def faults_of(cell: str) -> Iterator[None]:
     """End in a line that names the cell, where libraries fail or somebody stops the job.
 
     Raises:
-        UserError: in place of Ctrl-C, of lack of memory, and of what torch and the models raise
+        UserError: in place of Ctrl-C, of lack of memory, and of whatever torch and the models raise
             in a forward pass; it names the place in their code.
     """
     try:
@@ -71,7 +71,9 @@ def faults_of(cell: str) -> Iterator[None]:
         raise UserError(
             f"{cell}: interrupted; cells that were finished stay, the others are scored next time"
         ) from None
-    except (MemoryError, ImportError, IndexError, OSError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the code of a model, remote code included, comes to
         if lacks_memory(error):
             raise UserError(f"{cell}: {memory_message(error)}") from None
         last = traceback.extract_tb(error.__traceback__)[-1]

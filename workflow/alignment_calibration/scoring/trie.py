@@ -9,7 +9,7 @@ keys and values kept; what hangs below them is cut into *blocks* of at most `BLO
 each of which attends to its own nodes and to the stems above it (its *path*).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,23 +83,21 @@ class Group:
 def build_trie(requests: Sequence[Request]) -> Trie:
     """The trie over what a model must read: each request without its last token."""
     sequences = [request.input_ids for request in requests]
-    order = sorted(range(len(requests)), key=sequences.__getitem__)
-    room = sum(map(len, sequences))
+    distinct = sorted(set(sequences))  # options of one token each, as letters, read the same
+    room = sum(map(len, distinct))
     tokens, parent, depth, end = (np.empty(room, dtype=np.int64) for _ in range(4))
-    nodes: dict[int, Integers] = {}  # request -> nodes after which its continuation is predicted
+    paths: dict[tuple[int, ...], Integers] = {}  # nodes of a sequence, the first token first
     path = previous = np.empty(0, dtype=np.int64)
     size = 0
-    for index in order:
-        request = requests[index]
-        sequence = np.array(sequences[index], dtype=np.int64)
+    for ids in distinct:
+        sequence = np.array(ids, dtype=np.int64)
         shared = _common_length(previous, sequence)
         new = np.arange(size, size + len(sequence) - shared)
         end[path[shared:]] = size
-        path = np.concatenate([path[:shared], new])
+        path = paths[ids] = np.concatenate([path[:shared], new])
         tokens[new] = sequence[shared:]
         depth[new] = np.arange(shared, len(sequence))
         parent[new] = path[shared - 1 : -1] if shared else np.r_[-1, new[:-1]]
-        nodes[index] = path[len(request.context_ids) - 1 :]
         previous, size = sequence, size + len(new)
     end[path] = size
     lengths = [len(request.continuation_ids) for request in requests]
@@ -108,7 +106,12 @@ def build_trie(requests: Sequence[Request]) -> Trie:
         depth=depth[:size],
         parent=parent[:size],
         end=end[:size],
-        asked=np.concatenate([nodes[index] for index in range(len(requests))]),
+        asked=np.concatenate(
+            [
+                paths[ids][len(request.context_ids) - 1 :]
+                for request, ids in zip(requests, sequences, strict=True)
+            ]
+        ),
         targets=np.concatenate([np.array(request.continuation_ids) for request in requests]),
         request=np.repeat(np.arange(len(requests)), lengths),
     )
@@ -129,13 +132,13 @@ def plan(trie: Trie, token_budget: int) -> Iterator[Group]:
     """
     blocks = _blocks(trie, token_budget)
     stems = [block for block in blocks if block.stem]
-    stem_of = {int(node): stem for stem in stems for node in stem.nodes}
+    stem_of = {node: stem for stem in stems for node in stem.nodes.tolist()}
     leaves = [block for block in blocks if not block.stem]
     needed: dict[int, Block] = {}  # first node -> stem
     kept = 0
     members: list[Block] = []
     for leaf in leaves:
-        above = {int(stem_of[node].nodes[0]): stem_of[node] for node in map(int, leaf.path)}
+        above = {int(stem.nodes[0]): stem for stem in _stems_above(leaf, stem_of)}
         more = sum(len(stem.nodes) for first, stem in above.items() if first not in needed)
         if members and more and kept + more > KEPT_PER_TOKEN * token_budget:
             yield _group([*needed.values(), *members], token_budget)
@@ -146,6 +149,20 @@ def plan(trie: Trie, token_budget: int) -> Iterator[Group]:
         kept += more
         members.append(leaf)
     yield _group([*needed.values(), *members], token_budget)
+
+
+def _stems_above(block: Block, stem_of: Mapping[int, Block]) -> list[Block]:
+    """The stems that a block's path goes through, the first token's first.
+
+    Args:
+        block: a stem or not.
+        stem_of: the stem of each stem's nodes.
+    """
+    stems: list[Block] = []
+    while len(block.path):
+        block = stem_of[int(block.path[-1])]
+        stems.append(block)
+    return stems[::-1]
 
 
 def _group(blocks: Sequence[Block], token_budget: int) -> Group:
