@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from docutils.core import publish_doctree
@@ -231,6 +233,34 @@ def test_the_answer_is_that_of_the_interval_and_of_the_side_that_is_worse(
     caption = (tmp_path / "caption.rst").read_text(encoding="utf-8")
     assert f" worse here?** {answer}: under choice" in caption
     assert sure in caption.partition("How sure")[2]
+
+
+def test_a_mean_that_is_undefined_on_a_task_is_not_told_as_a_finding(tmp_path):
+    study = make_study(2, 2, methods=["choice"])
+    effects = study["alignment_effects"].head(1).assign(metric="auroc", pairs_worse=None)
+    effects = effects.assign(mean_change=np.nan, ci_low=np.nan, ci_high=np.nan)
+    numbers = headline.numbers(effects, study["multiverse"], Primary("auroc", "choice"))
+    write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "caption.rst")
+    caption = (tmp_path / "caption.rst").read_text(encoding="utf-8")
+    assert "Not known, since it is undefined on a task" in caption
+    assert "nan" not in caption
+    assert "pairs and" not in caption.partition("worse for")[2]
+
+
+def test_one_test_is_counted_once(tmp_path):
+    """`ece_debiased` has the estimate of `ece`: two metrics by two methods are three tests more."""
+    row = make_study(2, 2, methods=["choice"])["alignment_effects"].head(1)
+    effects = pd.concat(
+        row.assign(metric=metric, method=method, p_value=0.01)
+        for metric in ("ece", "ece_debiased", "sce")
+        for method in ("choice", "continuation_sum")
+    )
+    numbers = headline.numbers(effects, make_study(2, 2)["multiverse"], Primary("ece", "choice"))
+    assert (numbers["secondary"], numbers["found"], numbers["directed"]) == (3, 3, 3)
+    write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "caption.rst")
+    assert "debiased not counted, having the test of another)" in (
+        tmp_path / "caption.rst"
+    ).read_text(encoding="utf-8")
 
 
 #: Texts that would be something else in reStructuredText: directives, roles, lists, links, HTML.

@@ -263,6 +263,17 @@ def select(names: Iterable[str]) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if name in wanted}
 
 
+def of_own_tests(names: Iterable[str]) -> list[str]:
+    """The first of the metrics, in their order, of each that have one estimate and so one test:
+    `ece_debiased` is what `ece` estimates.
+    """
+    tests: dict[object, str] = {}
+    for name in names:
+        metric = METRICS[name]
+        tests.setdefault((metric.gaps, metric.tally) if metric.gaps else name, name)
+    return list(tests.values())
+
+
 def interval_note(names: Iterable[str]) -> str:
     """What to say wherever intervals of these metrics are shown."""
     chosen = select(names)

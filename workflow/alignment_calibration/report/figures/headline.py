@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from alignment_calibration.calibration.metrics.registry import METRICS
+from alignment_calibration.calibration.metrics.registry import METRICS, of_own_tests
 from alignment_calibration.calibration.resampling import significant
 from alignment_calibration.report.figures import style
 from alignment_calibration.report.tables.cells import in_order
@@ -54,12 +54,15 @@ def numbers(effects: pd.DataFrame, universes: pd.DataFrame, primary: Primary) ->
     of_metric = universes[universes["metric"] == primary.metric]
     of_primary = effects[primary.holds(effects)].to_dict("records")
     others = effects[~primary.holds(effects)]
+    metrics = in_order(effects["metric"], [primary.metric, *METRICS])
+    own = of_own_tests(metrics)
+    secondary = others[others["metric"].isin(own)]
     elsewhere = {
         row["method"]: row for row in others[others["metric"] == primary.metric].to_dict("records")
     }
     directed = [
         _worse(row["metric"]) * row["mean_change"]
-        for row in others.dropna(subset="mean_change").to_dict("records")
+        for row in secondary.dropna(subset="mean_change").to_dict("records")
         if _worse(row["metric"])
     ]
     return {
@@ -74,8 +77,9 @@ def numbers(effects: pd.DataFrame, universes: pd.DataFrame, primary: Primary) ->
             {"method": style.method_name(method), "change": _change(elsewhere[method])}
             for method in in_order(elsewhere, METHODS)
         ],
-        "others": len(others),
-        "found": int(significant(others["p_value"]).sum()),
+        "secondary": len(secondary),
+        "uncounted": [name for name in metrics if name not in own],
+        "found": int(significant(secondary["p_value"]).sum()),
         "directed": len(directed),
         "worse": sum(change > 0 for change in directed),
         "universes": int(of_metric["worsening_ci_low"].notna().sum()),
