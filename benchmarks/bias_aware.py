@@ -435,15 +435,15 @@ def print_pairs(trials, questions, tasks=2):
     names = ("ece", "sce", "accuracy", "brier")
     counts = (2, 3, 7, 15)
     designs = {
-        "different pairs": (BASES, ALIGNED),
-        "pairs much the same": ((Model(0.6),), (Model(0.65, 0.6),)),
-        "calibrated, both": ((Model(0.55), Model(0.6)), (Model(0.65), Model(0.7))),
-        "of one base": (BASES, ALIGNED),
+        "different pairs": (BASES, ALIGNED, False),
+        "pairs much the same": ((Model(0.6),), (Model(0.65, 0.6),), False),
+        "calibrated, both": ((Model(0.55), Model(0.6)), (Model(0.65), Model(0.7)), False),
+        "of one base": (BASES, ALIGNED, True),
     }
     rows: dict[Any, list[str]] = {(name, count): [] for name in names for count in counts}
     widths: dict[Any, list[str]] = {key: [] for key in rows}
     layout = {str(task): questions for task in range(tasks)}
-    for number, (design, (bases, aligneds)) in enumerate(designs.items()):
+    for number, (bases, aligneds, one_base) in enumerate(designs.values()):
         true = {
             name: np.mean([truth(m, 4)[name] for m in aligneds])
             - np.mean([truth(m, 4)[name] for m in bases])
@@ -457,7 +457,7 @@ def print_pairs(trials, questions, tasks=2):
                 (bases[random.integers(len(bases))], aligneds[random.integers(len(aligneds))])
                 for _ in range(counts[-1])
             ]
-            if design == "of one base":
+            if one_base:
                 pairs = [(pairs[0][0], aligned) for _, aligned in pairs]
             asked = {task: draw_questions(random, questions) for task in layout}
             changes: dict[str, list[Estimate]] = {name: [] for name in names}

@@ -261,6 +261,12 @@ def test_one_test_is_counted_once(tmp_path):
     assert "debiased not counted, having the test of another)" in (
         tmp_path / "caption.rst"
     ).read_text(encoding="utf-8")
+    # Where it is all that was measured beside the primary analysis, that is no nothing.
+    two = effects[effects["metric"].ne("sce") & effects["method"].eq("choice")]
+    numbers = headline.numbers(two, make_study(2, 2)["multiverse"], Primary("ece", "choice"))
+    assert numbers["secondary"] == 0
+    write_caption(FRONT.parent / "headline.rst", numbers, tmp_path / "caption.rst")
+    assert "Nothing else" not in (tmp_path / "caption.rst").read_text(encoding="utf-8")
 
 
 #: Texts that would be something else in reStructuredText: directives, roles, lists, links, HTML.

@@ -88,10 +88,9 @@ class WithinGroups(Drawing):
     @cached_property
     def strata(self) -> Integers:
         """Shape (N,): where each question is drawn from, numbered from 0."""
-        single = int((self.sizes == 1).sum())
-        smallest = np.argsort(self.sizes, kind="stable")[: max(single, 2)]
         names = np.arange(self.sizes.size)
-        if single:
+        if single := int((self.sizes == 1).sum()):
+            smallest = np.argsort(self.sizes, kind="stable")[: max(single, 2)]
             names[smallest] = smallest[0]
         return np.asarray(np.unique(names[self.groups], return_inverse=True)[1], dtype=np.int64)
 

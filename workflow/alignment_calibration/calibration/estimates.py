@@ -91,6 +91,12 @@ class Estimate:
         """
         return ends(self.low, self.high, _quantile(self, 0.5 + level / 2) * self.standard_error)
 
+    def value_interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """`interval` of a single model's number: NaN wherever nothing `varies`, as of 20 answers
+        that are all wrong; that its 0 is sure, as of a change, cannot be said.
+        """
+        return self.interval(level) if self.varies else (np.nan, np.nan)
+
     def p_above(self) -> float:
         """One-sided p-value of the hypothesis that the number is not above 0."""
         return float(tail(self.low, self.standard_error, self.contributions.size - 1))

@@ -70,10 +70,7 @@ def _audited(predictions: Predictions, settings: Settings) -> dict[str, float]:
     accuracy, confidence = estimates["accuracy"], estimates["confidence"]
     options = predictions.options.mean()
     # The options are those of the questions, whatever the model answers: K has no error.
-    ends = {
-        name: estimate.interval() if estimate.varies else (np.nan, np.nan)
-        for name, estimate in estimates.items()
-    }
+    ends = {name: estimate.value_interval() for name, estimate in estimates.items()}
     low, high = larger_interval(accuracy, confidence)
     ends["closed_form"] = (
         float(closed_form(options, low, low)),

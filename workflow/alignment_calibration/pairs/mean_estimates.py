@@ -47,21 +47,23 @@ class PairMean:
         The wider of that of all such pairs and that of these: the pairs of a small study may have
         the same number by chance, and a mean of all pairs is never surer than one of some.
         """
-        errors = (self.standard_error, self.degrees), self._error_of_these
-        reach = max(error * float(stdtrit(degrees, 0.5 + level / 2)) for error, degrees in errors)
+        reach = max(
+            error * float(stdtrit(degrees, 0.5 + level / 2)) for error, degrees in self._errors
+        )
         return ends(self.of_these.low, self.of_these.high, reach)
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the hypothesis that the mean is 0; `interval` is its inverse."""
         distance = max(self.of_these.low, -self.of_these.high)
-        errors = (self.standard_error, self.degrees), self._error_of_these
-        larger = np.fmax(*(tail(distance, error, degrees) for error, degrees in errors))
+        larger = np.fmax(*(tail(distance, error, degrees) for error, degrees in self._errors))
         return float(np.minimum(1, 2 * larger))
 
     @property
-    def _error_of_these(self) -> tuple[float, int]:
-        return self.of_these.standard_error, self.of_these.contributions.size - 1
+    def _errors(self) -> tuple[tuple[float, int], tuple[float, int]]:
+        """Standard errors and degrees of freedom: of all such pairs, and of these."""
+        of_these = self.of_these.standard_error, self.of_these.contributions.size - 1
+        return (self.standard_error, self.degrees), of_these
 
 
 def mean_over_pairs(estimates: Sequence[Estimate]) -> PairMean:

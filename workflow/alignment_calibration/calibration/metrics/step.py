@@ -50,7 +50,7 @@ def measure_task(
             if estimate is None:
                 ends = interval(value, replicates[method][name], metric.interval)
             else:
-                ends = estimate.interval() if estimate.varies else (np.nan, np.nan)
+                ends = estimate.value_interval()
             low, high = (float(end) for end in np.clip(ends, *metric.bounds))
             rows.append(
                 {
