@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from scipy import stats
 
 from alignment_calibration.calibration.estimates import (
@@ -95,6 +95,12 @@ def test_power_at_the_smallest_change_that_is_seen():
 
 
 @given(pairs_of_estimates())
+@example(
+    [  # varies by less than a millionth of itself, but for Student's quantile
+        Estimate(0, 0, 0, 0, np.zeros(3)),
+        Estimate(1, 1, 0, 0, np.array([3.2e-7, 1.8e-7, -5e-7])),
+    ]
+)
 def test_p_values_and_intervals_agree(pair):
     for found in (change(*pair), *pair):
         low, high = found.interval()
@@ -185,6 +191,13 @@ def test_rate_of_a_base_without_error_and_of_0_is_missing():
 
 
 @given(pairs_of_estimates(), st.floats(0.01, 100))
+@example(
+    [  # the same number, nearly without error
+        Estimate(1, 1, 0, 0, np.array([3.11366975e-09, -1.24736243e-08, 9.35995456e-09])),
+        Estimate(1, 1, 0, 0, np.zeros(3)),
+    ],
+    3.0,
+)
 def test_rates_have_no_unit(pair, factor):
     scaled = [
         Estimate(

@@ -89,7 +89,8 @@ class Estimate:
         NaN where nothing `varies`, but of what may be 0: that a change of models that answer alike
         is 0 can be said.
         """
-        return ends(self.low, self.high, _quantile(self, 0.5 + level / 2) * self.standard_error)
+        degrees = self.contributions.size - 1
+        return ends(self.low, self.high, [(self.standard_error, degrees)], level)
 
     def value_interval(self, level: float = LEVEL) -> tuple[float, float]:
         """`interval` of a single model's number: NaN wherever nothing `varies`, as of 20 answers
@@ -111,14 +112,22 @@ class Estimate:
         return float(np.minimum(1, 2 * np.minimum(self.p_above(), self.p_below())))
 
 
-def ends(low: float, high: float, reach: float) -> tuple[float, float]:
+def ends(
+    low: float, high: float, errors: Sequence[tuple[float, int]], level: float
+) -> tuple[float, float]:
     """Of an interval: what the bias leaves possible, and the error of sampling to either side.
 
     NaN where there is no error (`NO_ERROR`) although the bias does not leave 0 possible.
+
+    Args:
+        low, high: least and greatest value that the bias leaves possible.
+        errors: standard errors with their degrees of freedom, of which the widest counts.
+        level: share of intervals that are to hold the truth.
     """
     distance = max(low, -high)
-    if distance > 0 and not reach > NO_ERROR * distance:
+    if distance > 0 and not any(error > NO_ERROR * distance for error, _ in errors):
         return np.nan, np.nan
+    reach = max(error * float(stdtrit(degrees, 0.5 + level / 2)) for error, degrees in errors)
     return low - reach, high + reach
 
 
@@ -261,11 +270,17 @@ def _crossing(top: float, bottom: float, v_top: float, v_both: float, v_bottom: 
 
     The smallest positive root of aλ² − 2bλ + c, c > 0, as c / (b + √(b² − ac)): no cancellation.
     """
-    a = bottom**2 - v_bottom
-    b = top * bottom - v_both
-    c = top**2 - max(v_top, 0.0)
-    divisor = b + math.sqrt(max(b**2 - a * c, 0.0))
-    return c / divisor if divisor > 0 else math.inf
+    v_top = max(v_top, 0.0)
+    divisor = top * bottom - v_both + _root(top, bottom, v_top, v_both, v_bottom)
+    return (top**2 - v_top) / divisor if divisor > 0 else math.inf
+
+
+def _root(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
+    """√(b² − ac), a = bottom² − v_bottom, b = top·bottom − v_both, c = top² − v_top: without the
+    (top·bottom)² of b² and ac, beside which a small error would be lost.
+    """
+    of_errors = top**2 * v_bottom - 2 * top * bottom * v_both + bottom**2 * v_top
+    return math.sqrt(max(of_errors - (v_top * v_bottom - v_both**2), 0.0))
 
 
 def ratio_interval(top: Estimate, bottom: Estimate, level: float = LEVEL) -> tuple[float, float]:
@@ -293,10 +308,12 @@ def _ratio_high(top: Estimate, bottom: Estimate, level: float) -> float:
     """
     squared = _quantile(top, 0.5 + level / 2) ** 2
     least = bottom.low if top.interval(level)[1] > 0 else bottom.high
-    a = least**2 - squared * float(bottom.contributions @ bottom.contributions)
-    b = top.high * least - squared * float(top.contributions @ bottom.contributions)
-    c = top.high**2 - squared * float(top.contributions @ top.contributions)
-    return (b + math.sqrt(max(b**2 - a * c, 0.0))) / a
+    v_top, v_both, v_bottom = (
+        squared * float(one.contributions @ other.contributions)
+        for one, other in ((top, top), (top, bottom), (bottom, bottom))
+    )
+    root = _root(top.high, least, v_top, v_both, v_bottom)
+    return (top.high * least - v_both + root) / (least**2 - v_bottom)
 
 
 def _quantile(estimate: Estimate, probability: float) -> float:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from alignment_calibration.calibration.estimates import LEVEL, Estimate, combined, ends, tail
 from alignment_calibration.calibration.predictions import Floats
@@ -47,10 +46,7 @@ class PairMean:
         The wider of that of all such pairs and that of these: the pairs of a small study may have
         the same number by chance, and a mean of all pairs is never surer than one of some.
         """
-        reach = max(
-            error * float(stdtrit(degrees, 0.5 + level / 2)) for error, degrees in self._errors
-        )
-        return ends(self.of_these.low, self.of_these.high, reach)
+        return ends(self.of_these.low, self.of_these.high, self._errors, level)
 
     @property
     def p_value(self) -> float:
