@@ -198,6 +198,13 @@ def test_rate_of_a_base_without_error_and_of_0_is_missing():
     ],
     3.0,
 )
+@example(
+    [  # the same number with nearly the same error
+        Estimate(1, 1, 0, 0, np.array([-0.03495385, -0.1402146, 0.17516846])),
+        Estimate(1, 1, 0, 0, np.array([-0.03495386, -0.14021459, 0.17516845])),
+    ],
+    3.0,
+)
 def test_rates_have_no_unit(pair, factor):
     scaled = [
         Estimate(

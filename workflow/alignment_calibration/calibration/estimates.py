@@ -234,45 +234,44 @@ def rate_interval(base: Estimate, aligned: Estimate, level: float = LEVEL) -> tu
     """
     if np.isnan(change(base, aligned).interval(level)).any():
         return np.nan, np.nan
-    quantile = _quantile(aligned, 0.5 + level / 2)
-    variances = (
-        quantile**2 * float(aligned.contributions @ aligned.contributions),
-        quantile**2 * float(aligned.contributions @ base.contributions),
-        quantile**2 * float(base.contributions @ base.contributions),
-    )
-    low = _ratio_low(aligned.low, base.high, *variances)
-    high = _ratio_low(base.low, aligned.high, *variances[::-1])
+    squared = _quantile(aligned, 0.5 + level / 2) ** 2
+    low = _rate_low(aligned.low, base.high, aligned.contributions, base.contributions, squared)
+    high = _rate_low(base.low, aligned.high, base.contributions, aligned.contributions, squared)
     if not np.isfinite(low):
         return np.nan, np.nan
-    return low - 1, 1 / high - 1 if high else np.nan
+    return low, 1 / (1 + high) - 1 if high > -1 else np.nan
 
 
-def _ratio_low(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
-    """Lower end of a ratio whose numerator is at least `top` and denominator at most `bottom`.
+def _rate_low(
+    top: float, bottom: float, of_top: Floats, of_bottom: Floats, squared: float
+) -> float:
+    """Lower end of a rate top/bottom − 1 whose numerator is at least `top` and denominator at most
+    `bottom`; `of_top` and `of_bottom` are their contributions, `squared` the squared quantile.
 
-    Ratios λ ≥ 0 are left out where top − λ·bottom > sd(λ), sd(λ)² = v_top − 2λ·v_both + λ²·v_bottom
-    (variances times the squared quantile). The difference of both sides is concave in λ, so those
-    are the λ of one interval: the end is its upper end if it holds 1, or else 0; it is 0 if neither
-    is left out, and infinite if all λ above are.
+    Rates r ≥ −1 are left out where top − (1 + r)·bottom > sd(r), the variance of that difference
+    times the squared quantile. The difference of both sides is concave in r, so those are the r of
+    one interval: the end is its upper end if it holds 0, or else −1; it is −1 if neither is left
+    out, and infinite if all r above are. Both are reckoned from r = 0, so that small rates keep
+    their digits.
     """
-    if top - bottom > math.sqrt(max(v_top - 2 * v_both + v_bottom, 0.0)):
-        above_1 = _crossing(
-            top - bottom, bottom, v_top - 2 * v_both + v_bottom, v_both - v_bottom, v_bottom
+    change, of_change = top - bottom, of_top - of_bottom
+    v_top, v_change, v_both, v_bottom = (
+        squared * float(one @ other)
+        for one, other in (
+            (of_top, of_top),
+            (of_change, of_change),
+            (of_change, of_bottom),
+            (of_bottom, of_bottom),
         )
-        return 1 + above_1
-    if top > math.sqrt(v_top):
-        return min(_crossing(top, bottom, v_top, v_both, v_bottom), 1.0)
-    return 0.0
-
-
-def _crossing(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
-    """The first λ > 0 with top − λ·bottom = sd(λ), where λ = 0 has the left side larger.
-
-    The smallest positive root of aλ² − 2bλ + c, c > 0, as c / (b + √(b² − ac)): no cancellation.
-    """
-    v_top = max(v_top, 0.0)
-    divisor = top * bottom - v_both + _root(top, bottom, v_top, v_both, v_bottom)
-    return (top**2 - v_top) / divisor if divisor > 0 else math.inf
+    )
+    root = _root(change, bottom, v_change, v_both, v_bottom)
+    b, c = change * bottom - v_both, change**2 - v_change
+    if change > math.sqrt(v_change):  # the smallest positive root of ar² − 2br + c, c > 0
+        return c / (b + root) if b + root > 0 else math.inf
+    if top > math.sqrt(v_top):  # the root where rates downwards begin to be left out
+        down = -c / (b + root) if b > 0 else (root - b) / (bottom**2 - v_bottom)
+        return max(-down, -1.0)
+    return -1.0
 
 
 def _root(top: float, bottom: float, v_top: float, v_both: float, v_bottom: float) -> float:
